@@ -1,0 +1,279 @@
+"""`python -m scripts VERB ...`: data sets, phantoms and published weights from the command line.
+
+Exit status: 0 done; 1 something about the data, with a message that says what; 2 the command itself is not understood.
+"""
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import partial, wraps
+from typing import Any
+
+import fire
+from fire.parser import DefaultParseValue
+
+from scripts.errors import UserError
+
+PHANTOM_TASKS = ("cxr",)
+WEIGHT_METHODS = ("afloc",)
+MOST_LINES = 200
+"""Faults of one kind that are printed; `--output` writes all."""
+
+
+class UsageError(UserError):
+    """The command is not understood: exit status 2."""
+
+
+class _Job:
+    """Work that a verb has understood but not begun, so that a misspelt flag is refused before hours are spent."""
+
+    def __init__(self, work: Callable[[], int | None]) -> None:
+        self._work = work
+
+
+def _later(verb: Callable) -> Callable[..., _Job]:
+    @wraps(verb)
+    def prepare(*args: Any, **kwargs: Any) -> _Job:
+        return _Job(partial(verb, *args, **kwargs))
+
+    return prepare
+
+
+def check_datalist_command(path: str, *, output: str | None = None, workers: int | None = None) -> int:
+    """Tell everything that is wrong with a datalist and the images, masks and reports in it, before a run finds out.
+
+    Opens every file. Prints one line a fault: file, split, record, key, value, reason, way out. Exit status 1 if there
+    are any.
+
+    Examples:
+        python -m scripts check-datalist data/mimic_cxr/datalist.json
+        python -m scripts check-datalist data/mimic_cxr/datalist.json --output faults.csv --workers 16
+
+    Args:
+        path: the datalist.
+        output: CSV file for all faults, however many; the screen shows at most 200 of a kind.
+        workers: files read at a time; by default one a processor, at most 16.
+    """
+    threads = _whole("workers", workers, least=1)
+    _check_paths(path=path, output=output)
+    from scripts.data.datalist import check_datalist, load_datalist
+    from scripts.data.faults import describe_faults, write_faults
+
+    faults = check_datalist(path, threads)
+    if output is not None:
+        write_faults(output, faults)
+    if faults:
+        print(describe_faults(faults, MOST_LINES))
+        return 1
+    splits = load_datalist(path).splits
+    counts = ", ".join(f"{split} {len(records):,}" for split, records in splits.items())
+    print(f"{path}: no fault in {sum(map(len, splits.values())):,} records ({counts})")
+    return 0
+
+
+def datalist_command(source: str, *, source_dir: str, output: str, check_files: bool = True, **options: Any) -> int:
+    """Make a datalist of a public data set's folder, as its owner distributes it, and check it.
+
+    Sources: mimic-cxr, ms-cxr, rsna-pneumonia, chexlocalize, nih-chestxray14, covid-rural, openi, case-notes. Each has
+    options of its own: `python -m scripts datalist SOURCE --help` tells them.
+
+    Examples:
+        python -m scripts datalist rsna-pneumonia --source_dir rsna --output data/rsna/datalist.json
+        python -m scripts datalist mimic-cxr --source_dir mimic-cxr-jpg --output data/mimic/datalist.json --views PA,AP
+        python -m scripts datalist mimic-cxr --source_dir mimic-cxr-jpg --output datalist.json --nocheck_files
+
+    Args:
+        source: name of the data set.
+        source_dir: its folder.
+        output: datalist to write; paths in it are relative to its folder.
+        check_files: open every image afterwards; without, `check-datalist` can do it another time.
+        options: options of the source.
+    """
+    check = _yes_or_no("check_files", check_files)
+    _check_paths(source_dir=source_dir, output=output)
+    from scripts.data.datalist import save_datalist
+    from scripts.data.sources import SOURCES
+
+    build = SOURCES[_known("source", source, SOURCES)]
+    splits = build(source_dir, **_source_options(source, build, options))
+    save_datalist(output, "cxr", splits, name=source, description=f"Made by `python -m scripts datalist {source}`.")
+    print(f"wrote {output}: " + ", ".join(f"{split} {len(records):,}" for split, records in splits.items()))
+    return check_datalist_command(output) if check else 0
+
+
+def phantoms_command(
+    task: str,
+    *,
+    output: str,
+    training: int = 3000,
+    validation: int = 300,
+    test: int = 400,
+    seed: int = 1,
+    workers: int | None = None,
+) -> None:
+    """Draw synthetic cases with reports and ground truth, and their datalist: no data set and no permission needed.
+
+    Tasks: cxr.
+
+    Examples:
+        python -m scripts phantoms cxr --output data/phantom_cxr
+        python -m scripts phantoms cxr --output /tmp/few --training 20 --validation 4 --test 4 --seed 7
+
+    Args:
+        task: what to draw.
+        output: folder for datalist.json and the images.
+        training: cases to train on.
+        validation: cases to choose checkpoints by.
+        test: cases to judge by.
+        seed: the same seed draws the same cases.
+        workers: processes; by default one a processor.
+    """
+    _known("task", task, PHANTOM_TASKS)
+    _check_paths(output=output)
+    numbers = {"training": training, "validation": validation, "test": test, "seed": seed}
+    numbers = {name: _whole(name, value, least=0) for name, value in numbers.items()}
+    processes = _whole("workers", workers, least=1)
+    from scripts.phantoms.cxr import write_phantoms
+
+    print(f"wrote {write_phantoms(output, **numbers, workers=processes)}")
+
+
+def convert_weights_command(method: str, checkpoint: str, *, output: str, attention_heads: int | None = None) -> None:
+    """Convert a published checkpoint into a file of this project's network; only tensors are taken from it.
+
+    Methods: afloc.
+
+    Examples:
+        python -m scripts convert-weights afloc afloc.ckpt --output bundles/cxr_localization/models/afloc.pt
+
+    Args:
+        method: whose checkpoint it is.
+        checkpoint: the published file.
+        output: file to write, for `torch.load(weights_only=True)`.
+        attention_heads: of the text encoder, where its size does not follow BERT's one for 64 dimensions.
+    """
+    _known("method", method, WEIGHT_METHODS)
+    _check_paths(checkpoint=checkpoint, output=output)
+    heads = _whole("attention_heads", attention_heads, least=1)
+    from scripts.weights.afloc import convert
+
+    for key, value in convert(checkpoint, output, heads).items():
+        print(f"{key}: {value}")
+
+
+VERBS = {
+    "check-datalist": check_datalist_command,
+    "datalist": datalist_command,
+    "phantoms": phantoms_command,
+    "convert-weights": convert_weights_command,
+}
+
+
+def _known(what: str, name: str, known: Iterable[str]) -> str:
+    if name in known:
+        return name
+    near = get_close_matches(name, known, 1, cutoff=0.4)
+    hint = f'; perhaps "{near[0]}" is meant' if near else ""
+    raise UsageError(f'unknown {what} "{name}"{hint}. Known: {", ".join(known)}')
+
+
+def _check_paths(**paths: Any) -> None:
+    for name, value in paths.items():
+        if value is not None and (not isinstance(value, str) or not value):
+            raise UsageError(f"--{name} has no value; write --{name}=PATH or --{name} PATH")
+
+
+def _whole(name: str, value: Any, least: int) -> int | None:
+    if value is None or (type(value) is int and value >= least):
+        return value
+    if isinstance(value, str) and value.isdecimal() and int(value) >= least:
+        return int(value)
+    raise UsageError(f"--{name} is {value}; give a whole number of at least {least}")
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    if value not in (True, False, "True", "False"):
+        raise UsageError(f"--{name} is {value}; write --{name} or --{name}=False")
+    return value in (True, "True")
+
+
+def _source_options(source: str, build: Callable, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a source's `build` from what was typed."""
+    known = {name: p for name, p in inspect.signature(build).parameters.items() if name != "source_dir"}
+    values = {}
+    for name, typed in options.items():
+        values[name] = _value(name, known[_known(f"option of {source}", name, known)], typed)
+    absent = [name for name, p in known.items() if p.default is p.empty and name not in values]
+    if absent:
+        raise UsageError(f"{source} needs {', '.join(f'--{name}' for name in absent)}; see datalist {source} --help")
+    return values
+
+
+def _value(name: str, parameter: inspect.Parameter, typed: Any) -> Any:
+    """A source's option as the kind of thing that its default is; options without one are paths."""
+    default = parameter.default
+    if isinstance(default, bool):
+        return _yes_or_no(name, typed)
+    _check_paths(**{name: typed})
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in typed.split(","))
+    if isinstance(default, int | float):
+        try:
+            return type(default)(typed)
+        except ValueError as error:
+            raise UsageError(f"--{name} is {typed}; give a number, as in --{name}={default}") from error
+    return typed
+
+
+def _source_help(source: str) -> str:
+    from scripts.data.sources import SOURCES
+
+    build = SOURCES[_known("source", source, SOURCES)]
+    return f"python -m scripts datalist {source} --source_dir DIR --output FILE [...]\n\n{inspect.getdoc(build)}"
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        verb, rest = [], ["--help"]
+    else:
+        verb, rest = [_known("verb", arguments[0], VERBS)], arguments[1:]
+    if "--help" in rest or "-h" in rest:
+        if verb == ["datalist"] and not rest[0].startswith("-"):
+            print(_source_help(rest[0]))
+            return 0
+        rest = ["--", "--help"]
+    # fire sends help through $PAGER, which would wait for a key where a terminal is only simulated.
+    os.environ.setdefault("PAGER", "cat")
+    verbs = {name: _later(function) for name, function in VERBS.items()}
+    command = [*verb, *map(_quoted, rest)]
+    return fire.Fire(verbs, command=command, name="scripts", serialize=lambda _: None)._work() or 0
+
+
+def _quoted(argument: str) -> str:
+    """Write a value as a Python string where fire would read another thing: the number 1 in a folder named 001."""
+    if re.match("--?[A-Za-z]", argument):
+        flag, equals, value = argument.partition("=")
+        return f"{flag}={_quoted(value)}" if equals else flag
+    return argument if argument == "--" or DefaultParseValue(argument) == argument else repr(argument)
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    try:
+        return _run(sys.argv[1:])
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""From report to caption, and from cases to batches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.transforms import MapTransform, Randomizable
+
+from scripts.data.reports import report_sentences, sample_caption
+from scripts.data.tokenizers import ReportTokenizer
+
+
+class Captiond(MapTransform, Randomizable):
+    """Make a caption of a report: all its sentences, or a random choice of them.
+
+    Args:
+        keys: where the report stands; the caption takes its place.
+        sample: draw a random subset of sentences in random order (training); False keeps the whole report (validation).
+
+    Raises:
+        ValueError: a report without any sentence that can be used (an empty one, or headings alone).
+    """
+
+    def __init__(self, keys: str = "report", sample: bool = False) -> None:
+        MapTransform.__init__(self, keys)
+        self.sample = sample
+
+    def randomize(self, data: Any = None) -> None:
+        """Nothing to prepare: `sample_caption` draws from the generator itself."""
+
+    def __call__(self, data: dict) -> dict:
+        item = dict(data)
+        for key in self.keys:
+            sentences = report_sentences(item[key])
+            if not sentences:
+                raise ValueError(f"the {key} holds no sentence: {item[key]!r}")
+            item[key] = sample_caption(sentences, self.R) if self.sample else ". ".join(sentences)
+        return item
+
+
+class VisionLanguageCollate:
+    """Join cases into a batch: images stacked, reports tokenized to the longest of the batch.
+
+    Cases that hold nothing but a rejection are left out.
+
+    Args:
+        tokenizer: turns texts into the tensors that `scripts.networks.TextEncoder` takes.
+
+    Returns (when called): images [B, C, H, W], texts (the tokenizer's tensors), case_ids (B strings), rejected (list of
+        (case id, reason)). A batch without any good case holds `case_ids` and `rejected` only.
+    """
+
+    def __init__(self, tokenizer: ReportTokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
+        rejected = [reason for item in items for reason in item["rejected"]]
+        items = [item for item in items if "image" in item]
+        batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
+        if not items:
+            return batch
+        images = torch.stack([torch.as_tensor(item["image"]) for item in items])
+        return {**batch, "images": images, "texts": self.tokenizer([item["report"] for item in items])}
+
+
+class FilmCollate:
+    """Join films into a batch and keep what an evaluation needs of each: its record and its way back to native pixels.
+
+    Returns (when called): images [B, 1, S, S], letterboxes (B `Letterbox`), records (B datalist records), case_ids, rejected. A
+    batch without any good case holds `case_ids` and `rejected` only.
+    """
+
+    def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
+        rejected = [reason for item in items for reason in item["rejected"]]
+        items = [item for item in items if "image" in item]
+        batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
+        if not items:
+            return batch
+        return {
+            **batch,
+            "images": torch.stack([torch.as_tensor(item["image"]) for item in items]),
+            "letterboxes": [item["image_letterbox"] for item in items],
+            "records": [item["record"] for item in items],
+        }

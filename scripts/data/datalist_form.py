@@ -1,0 +1,197 @@
+"""What a datalist may hold, and everything about its form that is wrong: no image is opened here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.data.faults import NOTHING, Fault
+from scripts.data.form import (
+    Check,
+    Form,
+    Notes,
+    check_box,
+    check_image_index,
+    check_index,
+    check_path,
+    check_report,
+    check_text,
+    check_zero_or_one,
+    list_of,
+    named,
+    unknown,
+)
+
+SPLITS = ("training", "validation", "test")
+ABOUT = ("name", "task", "description")
+"""Keys of a datalist beside its splits."""
+
+
+@dataclass(frozen=True)
+class TaskForm(Form):
+    """Form of a task's records; `id_key` names the key that tells cases apart."""
+
+    id_key: str
+
+
+def _findings(form: Form) -> Check:
+    def check_finding(notes: Notes, key: str, value: Any) -> None:
+        if isinstance(value, dict):
+            form.check(notes, value, f"{key}.")
+        else:
+            notes.wrong_type(key, value, "an object")
+
+    return list_of(check_finding, "findings", may_be_empty=True)
+
+
+_LABELS = named(check_zero_or_one, "0 or 1")
+_CXR_FINDING = Form(
+    required={"label": check_text},
+    optional={
+        "text": check_text,
+        "boxes": list_of(check_box, "boxes", may_be_empty=False),
+        "mask": check_path,
+        "tags": list_of(check_text, "tags", may_be_empty=True),
+    },
+)
+_NASAL_FINDING = Form(
+    required={"image_index": check_image_index, "label": check_text},
+    optional={"text": check_text, "box": check_box, "mask": check_path},
+)
+
+TASKS = {
+    "nasal": TaskForm(
+        id_key="exam_id",
+        required={
+            "exam_id": check_text,
+            "patient_id": check_text,
+            "images": list_of(check_path, "images", may_be_empty=False),
+            "report": check_report,
+        },
+        optional={"site": check_text, "label": check_text, "findings": _findings(_NASAL_FINDING)},
+    ),
+    "cxr": TaskForm(
+        id_key="study_id",
+        required={"study_id": check_text, "patient_id": check_text, "image": check_path},
+        optional={"report": check_report, "labels": _LABELS, "findings": _findings(_CXR_FINDING)},
+    ),
+    "ct": TaskForm(
+        id_key="volume_id",
+        required={"volume_id": check_text, "patient_id": check_text, "image": check_path, "anatomy_mask": check_path},
+        optional={"reports": named(check_report, "texts", empty_kind="empty report"), "labels": _LABELS},
+    ),
+}
+"""Form of a record by task; see `scripts.data.datalist` for an example of each."""
+
+
+def form_faults(path: str | Path, content: Any) -> list[Fault]:
+    """Everything wrong with the form of a datalist: keys, types, values; ids, patients, reports across splits."""
+    notes = Notes(str(path))
+    if not isinstance(content, dict):
+        notes.wrong_type("", content, 'an object with "task" and the lists "training", "validation" or "test"')
+        return notes.faults
+    form = _task(notes, content)
+    for key, value in content.items():
+        if key in ABOUT and not isinstance(value, str):
+            notes.wrong_type(key, value, "text")
+        elif key in SPLITS:
+            _check_split(notes, key, value)
+        elif key not in ABOUT:
+            notes.add("unknown key", key or '""', NOTHING, *unknown(key, (*ABOUT, *SPLITS)))
+    if not content.keys() & set(SPLITS):
+        notes.add("empty split", "", NOTHING, "holds no records", f"add at least one of {', '.join(SPLITS)}")
+    if form is None:
+        return notes.faults
+    faults = notes.faults
+    for split, place, record in records_of(content, form):
+        record_notes = Notes(str(path), split, place)
+        if isinstance(record, dict):
+            form.check(record_notes, record)
+            _check_image_indices(record_notes, record)
+        else:
+            record_notes.wrong_type("", record, "an object")
+        faults += record_notes.faults
+    return faults + _repeated(path, content, form) + _without_report(path, content, form)
+
+
+def records_of(content: dict, form: TaskForm) -> Iterator[tuple[str, str, Any]]:
+    """Split, name (id, or "[index]" where it has none) and content of every record, whatever that is."""
+    for split in SPLITS:
+        records = content.get(split)
+        for index, record in enumerate(records if isinstance(records, list) else []):
+            name = record.get(form.id_key) if isinstance(record, dict) else None
+            yield split, name if isinstance(name, str) and name.strip() else f"[{index}]", record
+
+
+def task_form(content: dict) -> TaskForm | None:
+    """Form of the stated task or, where that is unknown, of the task whose ids the first record carries."""
+    if isinstance(content.get("task"), str) and content["task"] in TASKS:
+        return TASKS[content["task"]]
+    first = next((records[0] for split in SPLITS if isinstance(records := content.get(split), list) and records), None)
+    return next((form for form in TASKS.values() if isinstance(first, dict) and form.id_key in first), None)
+
+
+def _task(notes: Notes, content: dict) -> TaskForm | None:
+    task = content.get("task", NOTHING)
+    if task is NOTHING:
+        notes.add("unknown task", "task", NOTHING, "is required and not there", f"add one of {', '.join(TASKS)}")
+    elif isinstance(task, str) and task not in TASKS:
+        notes.add("unknown task", "task", task, *unknown(task, TASKS))
+    return task_form(content)
+
+
+def _check_split(notes: Notes, split: str, records: Any) -> None:
+    if not isinstance(records, list):
+        notes.wrong_type(split, records, "a list of records")
+    elif not records:
+        notes.add("empty split", split, records, "holds no record", "fill it, or leave the key out")
+
+
+def _check_image_indices(notes: Notes, record: dict) -> None:
+    findings = record.get("findings")
+    for number, finding in enumerate(findings if isinstance(findings, list) else []):
+        if isinstance(finding, dict):
+            check_index(notes, f"findings[{number}].image_index", finding.get("image_index"), record.get("images"))
+
+
+def _repeated(path: str | Path, content: dict, form: TaskForm) -> list[Fault]:
+    """Ids that stand twice, and patients in several splits (named once, at the first record of each later split)."""
+    faults: list[Fault] = []
+    seen: dict[str, tuple[str, int]] = {}
+    homes: dict[str, dict[str, str]] = {}
+    positions = dict.fromkeys(SPLITS, -1)
+    for split, name, record in records_of(content, form):
+        positions[split] += 1
+        if not isinstance(record, dict):
+            continue
+        notes = Notes(str(path), split, name)
+        case, patient = record.get(form.id_key), record.get("patient_id")
+        if isinstance(case, str) and case.strip():
+            first = seen.setdefault(case, (split, positions[split]))
+            if first != (split, positions[split]):
+                reason = f"stands at {first[0]}[{first[1]}] already"
+                way_out = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
+                notes.add("duplicate id", form.id_key, case, reason, way_out)
+        if isinstance(patient, str) and patient.strip():
+            home = homes.setdefault(patient, {})
+            if home and split not in home:
+                reason = "is in " + " and ".join(f"{other} ({at})" for other, at in home.items()) + " too"
+                notes.add("patient in two splits", "patient_id", patient, reason, "keep each patient in one split")
+            home.setdefault(split, name)
+        faults += notes.faults
+    return faults
+
+
+def _without_report(path: str | Path, content: dict, form: TaskForm) -> list[Fault]:
+    """Training records without a report, unless none has one and all have labels: then it is the labels that train."""
+    key = next(key for key in ("report", "reports") if key in form.required | form.optional)
+    records = [(split, name, record) for split, name, record in records_of(content, form) if isinstance(record, dict)]
+    training = [(name, record) for split, name, record in records if split == "training"]
+    if key in form.required or all(record.get("labels") and key not in record for _, record in training):
+        return []
+    notes = [(Notes(str(path), "training", name), record) for name, record in training]
+    for note, record in notes:
+        if key not in record:
+            way_out = "add it, or leave the record out; only a training list all of labels does without reports"
+            note.add("empty report", key, NOTHING, "is missing from a training record", way_out)
+    return [fault for note, _ in notes for fault in note.faults]

@@ -1,0 +1,112 @@
+"""From films and phrases to regions: none, one or several, each with a confidence, in the film's own pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scripts.data.phrases import is_groundable
+from scripts.inferers.calibration import Calibration, standing
+from scripts.inferers.phrase_localizer import PhraseLocalizer
+from scripts.inferers.regions import Region, regions_from_map
+from scripts.metrics.localization import min_max
+from scripts.networks import ImageEmbeddings
+from scripts.transforms.letterbox import Letterbox
+
+MIN_REGION_FRACTION = 0.001
+MAX_REGIONS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class GroundedPhrase:
+    """What a film shows of a phrase.
+
+    text: the phrase. groundable: False for negated phrases and normal statements, which point at nothing.
+    probability: that the phrase fits the film, in [0, 1]; 0 where not groundable.
+    heat: map in native pixels stretched to [-1, 1], float32 [H, W].
+    regions: above the calibrated cut, best first; empty where not groundable or below the confidence threshold. A region's
+        `score` is its peak in [-1, 1]; its confidence is `confidence(region)`.
+    """
+
+    text: str
+    groundable: bool
+    probability: float
+    heat: NDArray[np.float32]
+    regions: list[Region]
+
+    def confidence(self, region: Region) -> float:
+        """Probability of the phrase, times how near the region's peak comes to the map's highest point, in [0, 1]."""
+        return self.probability * (region.score + 1) / 2
+
+
+class PhraseGrounder:
+    """Answer phrases on films with regions.
+
+    A phrase gets no region when it denies or describes normality (`scripts.data.phrases`), or when its probability on the
+    film stays below the threshold that validation chose.
+
+    Args:
+        localizer: encodes films and phrases and makes heat maps.
+        calibration: learned on validation by `scripts.handlers.CalibrationHandler`.
+    """
+
+    def __init__(self, localizer: PhraseLocalizer, calibration: Calibration) -> None:
+        self.localizer = localizer
+        self.calibration = calibration
+
+    def __call__(
+        self, films: ImageEmbeddings, letterboxes: Sequence[Letterbox], phrases: Sequence[Sequence[str]]
+    ) -> list[list[GroundedPhrase]]:
+        """Ground the phrases of each film.
+
+        Args:
+            films: embeddings of B films, from the localizer's `encode_films`.
+            letterboxes: their B ways back to native pixels.
+            phrases: the phrases asked of each film.
+        """
+        answers = []
+        for place, (letterbox, texts) in enumerate(zip(letterboxes, phrases, strict=True)):
+            film = ImageEmbeddings(*(part[place : place + 1] for part in films))
+            answers.append(self._ground(film, letterbox, list(texts)))
+        return answers
+
+    def _ground(self, film: ImageEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
+        if not texts:
+            return []
+        features, heat = phrase_features(self.localizer, film, texts, self.calibration.reference)
+        probabilities = self.calibration.probability(features)
+        native = letterbox.to_native(heat)
+        answers = []
+        for text, probability, raw in zip(texts, probabilities, native, strict=True):
+            groundable = is_groundable(text)
+            stretched = min_max(raw)
+            shown = groundable and probability >= self.calibration.confidence_threshold
+            cut = self.calibration.heat_threshold
+            regions = regions_from_map(stretched, cut, MIN_REGION_FRACTION, MAX_REGIONS) if shown else []
+            answers.append(GroundedPhrase(text, groundable, float(probability) * groundable, stretched, regions))
+        return answers
+
+
+def phrase_features(
+    localizer: PhraseLocalizer, film: ImageEmbeddings, texts: list[str], reference: Tensor
+) -> tuple[NDArray, NDArray[np.float32]]:
+    """What tells whether phrases fit one film, and their raw heat maps.
+
+    Args:
+        film: embeddings of one film.
+        texts: P phrases.
+        reference: embeddings of reference films, see `Calibration`.
+
+    Returns:
+        features [P, 3] in the order of `FEATURES`: cosine with the film; its standing among the reference films; how far the
+        heat map's peak stands above its mean, in its standard deviations. Heat maps [P, size, size].
+    """
+    phrases = localizer.encode_phrases(texts)
+    similarity = localizer.similarity(film, phrases)
+    heat = localizer.heat_maps(film, phrases)[0]
+    peak = (heat.amax((1, 2)) - heat.mean((1, 2))) / heat.std((1, 2)).clamp_min(1e-6)
+    features = torch.stack([similarity[0], standing(similarity, reference, phrases)[0], peak], dim=1)
+    return features.cpu().numpy().astype(np.float64), heat.cpu().numpy()

@@ -1,0 +1,5 @@
+"""Contrastive losses."""
+
+from scripts.losses.afloc_loss import AFLocLoss as AFLocLoss
+from scripts.losses.local_alignment import attention_maps as attention_maps
+from scripts.losses.local_alignment import local_alignment as local_alignment

@@ -1,0 +1,3 @@
+"""Localization, classification, retrieval and bootstrap intervals."""
+
+from scripts.metrics.retrieval import RetrievalRecall as RetrievalRecall

@@ -1,0 +1,89 @@
+"""From one row a (film, phrase) and one a (film, label) to figures with intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scripts.metrics.bootstrap import Interval, bootstrap_interval, by_finding, macro, weighted_auc, weighted_mean
+from scripts.metrics.classification import scores_at_threshold
+from scripts.metrics.localization import false_region_rate_at_recall
+
+MEASURES = ("pointing", "cnr", "miou", "mdice", "region_iou")
+
+
+def summarize_phrases(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
+    """Localization and false regions, all with 95% intervals over patients.
+
+    Args:
+        rows: one line a (film, phrase), as `scripts.engines.localization_evaluator.phrase_row` writes them.
+        seed: of the bootstrap.
+
+    Returns:
+        "localization": {slice: {measure: interval}} for the slices "all", "macro" (mean over findings), and each finding, size and
+        tag, with "cases"; "shown": share of phrases of each kind that got a region; "false_regions_at_80_recall": share of
+        absent phrases that would get one if exactly 80% of the present ones did, on these very films.
+    """
+    found = rows[rows["kind"] == "present"]
+    placed = found[found["cnr"].notna()] if "cnr" in found else found.iloc[:0]
+    summary: dict[str, Any] = {"localization": {}, "shown": {}}
+    if len(placed):
+        slices = {"all": placed}
+        slices |= {f"finding {name}": part for name, part in placed.groupby("label")}
+        slices |= {f"size {name}": part for name, part in placed.groupby("size")}
+        tags = sorted({tag for text in placed["tags"].fillna("") for tag in text.split()} - {"small", "medium", "large"})
+        slices |= {f"tag {tag}": placed[placed["tags"].fillna("").str.split().map(lambda t, tag=tag: tag in t)] for tag in tags}
+        summary["localization"] = {name: _measures(part, seed) for name, part in slices.items()}
+        summary["localization"]["macro"] = {
+            measure: _interval(by_finding(placed[measure], placed["label"])[0], placed, macro(weighted_mean), seed)
+            for measure in MEASURES
+        } | {"cases": len(placed)}
+    for kind, part in rows.groupby("kind"):
+        summary["shown"][kind] = _interval((part["regions"] > 0).astype(float), part, weighted_mean, seed) | {"cases": len(part)}
+    absent = rows[rows["kind"] == "absent"]
+    if len(found) and len(absent):
+        rate = false_region_rate_at_recall(found["probability"], absent["probability"], 0.8)
+        summary["false_regions_at_80_recall"] = {"rate": rate.rate, "threshold": rate.threshold}
+    return summary
+
+
+def summarize_labels(rows: pd.DataFrame, thresholds: dict[str, float], seed: int = 0) -> dict[str, Any]:
+    """Zero-shot classification: AUC with intervals over patients, accuracy, sensitivity, specificity and F1.
+
+    Args:
+        rows: one line a (film, label), as `scripts.engines.localization_evaluator.label_rows` writes them.
+        thresholds: probability from which a label counts as present, chosen on validation; 0.5 for labels not in it.
+        seed: of the bootstrap.
+
+    Returns:
+        {finding: {"auc": interval, "accuracy", ..., "positives", "cases"}, "macro": {"auc": interval, "accuracy"}}; findings of
+        which the films show only one answer have a NaN AUC and stay out of the macro mean.
+    """
+    summary: dict[str, Any] = {}
+    for name, part in rows.groupby("label"):
+        scores = scores_at_threshold(part["truth"], part["probability"], thresholds.get(name, 0.5))
+        auc = _interval(part[["probability", "truth"]], part, weighted_auc, seed)
+        counts = {"positives": int(part["truth"].sum()), "cases": len(part)}
+        summary[name] = {"auc": auc, **scores._asdict(), **counts}
+    wide = rows.pivot(index=["case_id", "patient_id"], columns="label", values=["probability", "truth"])
+    pairs = np.stack([wide["probability"].to_numpy(float), wide["truth"].to_numpy(float)], axis=-1)
+    patients = wide.index.get_level_values("patient_id").tolist()
+    macro_auc = bootstrap_interval(pairs, patients, macro(weighted_auc), seed=seed)
+    accuracy = float(np.mean([entry["accuracy"] for entry in summary.values()]))
+    return {**summary, "macro": {"auc": _plain(macro_auc), "accuracy": accuracy}}
+
+
+def _measures(part: pd.DataFrame, seed: int) -> dict[str, Any]:
+    return {measure: _interval(part[measure], part, weighted_mean, seed) for measure in MEASURES} | {"cases": len(part)}
+
+
+def _interval(values: Any, rows: pd.DataFrame, statistic: Any, seed: int) -> dict[str, float]:
+    """Interval over patients; estimate alone where there is one patient, who cannot be resampled."""
+    values = np.asarray(values, dtype=np.float64)
+    if rows["patient_id"].nunique() < 2:
+        return {"estimate": float(statistic(values, np.ones((1, len(values))))[0]), "lower": float("nan"), "upper": float("nan")}
+    return _plain(bootstrap_interval(values, rows["patient_id"].tolist(), statistic, seed=seed))
+
+
+def _plain(interval: Interval) -> dict[str, float]:
+    return {"estimate": interval.estimate, "lower": interval.lower, "upper": interval.upper}

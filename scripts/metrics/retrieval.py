@@ -1,0 +1,50 @@
+"""Does an image find its own report among all, and the report its image?"""
+
+import ignite.distributed as idist
+import torch
+import torch.nn.functional as F
+from ignite.metrics import Metric
+from ignite.metrics.metric import reinit__is_reduced
+from torch import Tensor
+
+
+def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
+    """Mean over both directions of the share of queries whose match is among the k most similar by cosine.
+
+    Args:
+        images, texts: embeddings [N, D]; row i of one matches row i of the other.
+        k: how many answers count.
+
+    Returns:
+        recall in [0, 1]; a tie between the match and another counts against the match.
+    """
+    scores = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
+    match = scores.diagonal()
+    better_text = (scores >= match[:, None]).sum(1) - 1
+    better_image = (scores >= match[None, :]).sum(0) - 1
+    return float(((better_text < k).float().mean() + (better_image < k).float().mean()) / 2)
+
+
+class RetrievalRecall(Metric):
+    """`retrieval_recall` over a whole epoch, on all ranks together.
+
+    Args:
+        k: how many answers count.
+    """
+
+    def __init__(self, k: int = 1) -> None:
+        self.k = k
+        super().__init__(output_transform=lambda output: (output["image_embeddings"], output["text_embeddings"]))
+
+    @reinit__is_reduced
+    def reset(self) -> None:
+        self._images, self._texts = [], []
+
+    @reinit__is_reduced
+    def update(self, output: tuple[Tensor, Tensor]) -> None:
+        self._images.append(output[0].detach())
+        self._texts.append(output[1].detach())
+
+    def compute(self) -> float:
+        images, texts = idist.all_gather(torch.cat(self._images)), idist.all_gather(torch.cat(self._texts))
+        return retrieval_recall(images, texts, self.k)

@@ -1,0 +1,1 @@
+"""Synthetic exams, films and volumes with reports and ground truth."""

@@ -1,0 +1,38 @@
+"""Networks from the files that trainings and conversions write."""
+
+from pathlib import Path
+
+import torch
+
+from scripts.errors import UserError
+from scripts.networks import AFLoc, ImageEncoder, TextEncoder
+
+
+def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
+    """Build an `AFLoc` network from a checkpoint of ours: its architecture and weights both come from the file.
+
+    Args:
+        path: file written by `scripts.handlers.CheckpointHandler` or by `python -m scripts convert-weights afloc`.
+        report_length: see `TextEncoder`; 97 reproduces the published dot products.
+
+    Raises:
+        UserError: no such file, not a checkpoint of ours, or weights that do not fit the architecture (all keys are listed).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}: train first, or convert published weights to this place")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    absent = {"network", "image_encoder", "text_encoder"} - set(state if isinstance(state, dict) else ())
+    if absent:
+        raise UserError(f"{path} is not a checkpoint of this project: it lacks {sorted(absent)}. See `convert-weights --help`")
+    text_encoder = TextEncoder(state["text_encoder"], report_length=report_length)
+    network = AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder)
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state["network"].items()}
+    faults = [f"missing {key}" for key in expected.keys() - found.keys()]
+    faults += [f"unknown {key}" for key in found.keys() - expected.keys()]
+    faults += [f"{k} is {found[k]}, not {expected[k]}" for k in expected.keys() & found.keys() if found[k] != expected[k]]
+    if faults:
+        raise UserError(f"{path} does not fit its own architecture: " + "; ".join(sorted(faults)))
+    network.load_state_dict(state["network"])
+    return network.eval()
