@@ -6,8 +6,20 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check bench clean setup
 
-demo: $(READY)  ## Make phantom films, train, evaluate, infer; prints a table and where to look
-	$(BIN)/python -m tests.demo
+BUNDLE := bundles/cxr_localization
+RUN := $(BIN)/python -m monai.bundle run --bundle_root $(BUNDLE)
+with_phantom = --config_file "['$(BUNDLE)/configs/$(1).json','$(BUNDLE)/configs/phantom.json']"
+
+demo: $(READY)  ## Phantom films, a short training from scratch, evaluation, inference on one film
+	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/cxr --training 1000 --validation 100 --test 150
+	$(RUN) $(call with_phantom,train) --max_epochs 3 --output_dir $(BUNDLE)/runs/demo_train --run_name demo_train
+	$(RUN) $(call with_phantom,evaluate) --checkpoint $(BUNDLE)/runs/demo_train/checkpoint_best.pt \
+		--output_dir $(BUNDLE)/runs/demo_evaluate --run_name demo_evaluate --training_run $(BUNDLE)/runs/demo_train
+	$(RUN) $(call with_phantom,inference) --checkpoint $(BUNDLE)/runs/demo_train/checkpoint_best.pt \
+		--films data/phantoms/cxr/films/film-1-200000.png --output_dir $(BUNDLE)/runs/demo_inference
+	@echo "Figures:     $(BUNDLE)/runs/demo_evaluate/metrics.json, per_case.csv, overlays.png"
+	@echo "Predictions: $(BUNDLE)/runs/demo_inference/predictions.jsonl"
+	@echo "Runs:        $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000, then http://127.0.0.1:5000"
 
 test: $(READY)  ## The whole suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from monai.transforms import MapTransform, Randomizable
+from monai.utils import convert_to_tensor
 
 from scripts.data.reports import report_sentences, sample_caption
 from scripts.data.tokenizers import ReportTokenizer
@@ -59,7 +60,7 @@ class VisionLanguageCollate:
         batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
         if not items:
             return batch
-        images = torch.stack([torch.as_tensor(item["image"]) for item in items])
+        images = torch.stack([convert_to_tensor(item["image"]) for item in items])
         return {**batch, "images": images, "texts": self.tokenizer([item["report"] for item in items])}
 
 
@@ -78,7 +79,7 @@ class FilmCollate:
             return batch
         return {
             **batch,
-            "images": torch.stack([torch.as_tensor(item["image"]) for item in items]),
+            "images": torch.stack([convert_to_tensor(item["image"]) for item in items]),
             "letterboxes": [item["image_letterbox"] for item in items],
             "records": [item["record"] for item in items],
         }

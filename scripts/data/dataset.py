@@ -8,6 +8,7 @@ from monai.transforms import Compose
 from torch.utils.data import Dataset, DistributedSampler
 
 from scripts.data.datalist import case_id
+from scripts.errors import UserError
 
 
 class CaseDataset(Dataset):
@@ -93,7 +94,10 @@ class EpochSampler(DistributedSampler):
 
 
 def _root_reason(error: BaseException) -> str:
-    """The innermost error's words: MONAI wraps the cause in lines about the transform."""
-    while error.__cause__ is not None:
+    """The innermost error's words: MONAI wraps the cause in lines about the transform.
+
+    An error of ours is the end of the search: it names the file, which the library error below it does not.
+    """
+    while error.__cause__ is not None and not isinstance(error, UserError):
         error = error.__cause__
     return f"{type(error).__name__}: {error}"

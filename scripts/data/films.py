@@ -19,11 +19,13 @@ def film_records(films: str | Path) -> list[dict]:
         the path relative to it.
 
     Raises:
-        UserError: nothing there, or a folder without films.
+        UserError: nothing there, a folder without films, or a datalist of another task.
     """
     path = Path(films)
     if path.suffix == ".json":
         datalist = load_datalist(path)
+        if datalist.task != "cxr":
+            raise UserError(f"{films} is a datalist of task '{datalist.task}': give one of task 'cxr'")
         return [record for records in datalist.splits.values() for record in records]
     if path.is_file():
         return [_record(path, path.stem)]

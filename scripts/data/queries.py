@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.data.datalist import case_id
+from scripts.data.sources.tables import prompt_for
 
 # Statements that describe no lesion: a map of them would be noise drawn on a film.
 NOT_GROUNDABLE = (
@@ -32,11 +33,11 @@ class Query:
 
 
 def phrase_pool(records: Sequence[dict]) -> dict[str, list[str]]:
-    """The phrases that the findings of these records use for each label, sorted."""
+    """The phrases that the findings of these records use for each label, sorted; AFLoc's prompt where a finding has no text."""
     pool: dict[str, set[str]] = {}
     for record in records:
         for finding in record.get("findings", ()):
-            pool.setdefault(finding["label"], set()).add(finding["text"])
+            pool.setdefault(finding["label"], set()).add(_phrase(finding))
     return {label: sorted(texts) for label, texts in sorted(pool.items())}
 
 
@@ -48,7 +49,7 @@ def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
         pool: phrases for each label (see `phrase_pool`); absent findings are asked for in these words.
     """
     queries = [
-        Query(finding["text"], "present", finding["label"], place)
+        Query(_phrase(finding), "present", finding["label"], place)
         for place, finding in enumerate(record.get("findings", ()))
     ]
     present = {query.label for query in queries}
@@ -58,6 +59,10 @@ def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
             queries.append(Query(pool[label][choice], "absent", label))
             queries.append(Query(f"no {label.lower()}", "negated", label))
     return queries + [Query(text, "not_groundable", "") for text in NOT_GROUNDABLE]
+
+
+def _phrase(finding: dict) -> str:
+    return finding.get("text") or prompt_for(finding["label"])
 
 
 def read_prompts(path: str | Path) -> dict[str, dict[str, list[str]]] | None:

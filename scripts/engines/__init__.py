@@ -1,5 +1,6 @@
 """Ignite trainers and evaluators for vision-language steps."""
 
+from scripts.engines.batches import center_on_first_batch as center_on_first_batch
 from scripts.engines.calibration import calibrate as calibrate
 from scripts.engines.evaluator import VisionLanguageEvaluator as VisionLanguageEvaluator
 from scripts.engines.localization_evaluator import LocalizationEvaluator as LocalizationEvaluator

@@ -4,6 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
+
+from scripts.networks import AFLoc
+from scripts.networks.centering import center_at_start
+
 
 def prepare_vision_language_batch(
     batch: dict[str, Any], device: torch.device, non_blocking: bool = False
@@ -11,3 +16,12 @@ def prepare_vision_language_batch(
     """Images and text tensors of a collated batch, on the device, in the form of MONAI's `prepare_batch`."""
     texts = {key: value.to(device, non_blocking=non_blocking) for key, value in batch["texts"].items()}
     return batch["images"].to(device, non_blocking=non_blocking), None, (), texts
+
+
+def center_on_first_batch(network: AFLoc, loader: DataLoader, device: torch.device) -> None:
+    """`center_at_start` on the first batch that the trainer's loader gives; the order of the training does not change.
+
+    The network is moved to the device, where the trainer wants it anyway.
+    """
+    images, _, _, texts = prepare_vision_language_batch(next(iter(loader)), device)
+    center_at_start(network.to(device), images, texts)

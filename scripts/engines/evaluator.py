@@ -10,7 +10,7 @@ from monai.inferers import Inferer
 from torch.utils.data import DataLoader
 
 from scripts.engines.batches import prepare_vision_language_batch
-from scripts.engines.trainer import AMP_DTYPES
+from scripts.engines.trainer import autocast_to
 
 
 class VisionLanguageEvaluator(SupervisedEvaluator):
@@ -26,6 +26,9 @@ class VisionLanguageEvaluator(SupervisedEvaluator):
         key_val_metric: name and Ignite metric that decides which checkpoint is best.
         additional_metrics: further Ignite metrics by name.
         val_handlers: Ignite or MONAI handlers.
+
+    Raises:
+        ValueError: unknown `amp`.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class VisionLanguageEvaluator(SupervisedEvaluator):
             decollate=False,
         )
         self.loss_function = loss_function
-        self.autocast = torch.autocast(self.state.device.type, AMP_DTYPES.get(amp), enabled=amp is not None)
+        self.autocast = autocast_to(amp, self.state.device)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         images, _, _, texts = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking)

@@ -15,6 +15,17 @@ from scripts.engines.batches import prepare_vision_language_batch
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def autocast_to(amp: str | None, device: torch.device) -> torch.autocast:
+    """Mixed precision for a device: `amp` is None (full precision), "bf16" or "fp16".
+
+    Raises:
+        ValueError: another `amp`.
+    """
+    if amp is not None and amp not in AMP_DTYPES:
+        raise ValueError(f"amp must be null, {' or '.join(AMP_DTYPES)}, got '{amp}'")
+    return torch.autocast(device.type, AMP_DTYPES.get(amp), enabled=amp is not None)
+
+
 class NonFiniteLossError(RuntimeError):
     """The loss is NaN or infinite; the message names the batch's cases."""
 
@@ -27,8 +38,8 @@ class VisionLanguageTrainer(SupervisedTrainer):
     fp16 and a loss scaler; gradients are unscaled and clipped before an update; a loss that is not finite ends the run and names
     the cases; the scaler exists from the start, so that a checkpoint can restore it.
 
-    Accumulation averages gradients over several batches; it does not widen the contrast, whose negatives stay within one
-    batch (over all ranks).
+    Accumulation averages gradients over several batches (at an epoch's end over those that are left); it does not widen the
+    contrast, whose negatives stay within one batch (over all ranks).
 
     Args:
         device: device of the network.
@@ -62,8 +73,11 @@ class VisionLanguageTrainer(SupervisedTrainer):
         clip_grad_norm: float | None = None,
         accumulation_steps: int = 1,
     ) -> None:
-        if amp is not None and amp not in AMP_DTYPES:
-            raise ValueError(f"amp must be null, {' or '.join(AMP_DTYPES)}, got '{amp}'")
+        device = torch.device(device)
+        # Handlers reach for these when the parent attaches them.
+        self.autocast = autocast_to(amp, device)
+        self.grad_scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
+        self.clip_grad_norm = clip_grad_norm
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -77,16 +91,14 @@ class VisionLanguageTrainer(SupervisedTrainer):
             decollate=False,
             accumulation_steps=accumulation_steps,
         )
-        self.autocast = torch.autocast(self.state.device.type, AMP_DTYPES.get(amp), enabled=amp is not None)
-        self.grad_scaler = torch.amp.GradScaler(self.state.device.type, enabled=amp == "fp16")
-        self.clip_grad_norm = clip_grad_norm
 
     def _iteration(self, engine: SupervisedTrainer, batchdata: dict[str, Any]) -> dict[str, Any]:
         images, _, _, texts = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking)
         step = (engine.state.iteration - 1) % engine.state.epoch_length
-        last = (step + 1) % self.accumulation_steps == 0 or step + 1 == engine.state.epoch_length
+        first = step - step % self.accumulation_steps  # of the batches that this update averages
+        count = min(self.accumulation_steps, engine.state.epoch_length - first)
         self.network.train()
-        if step % self.accumulation_steps == 0:
+        if step == first:
             self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
             outputs = self.inferer(images, self.network, **texts)
@@ -100,9 +112,9 @@ class VisionLanguageTrainer(SupervisedTrainer):
                 f"cases of this batch: {', '.join(batchdata['case_ids'])}. "
                 "Look at these cases, lower learning_rate, or use bf16 in place of fp16"
             )
-        self.grad_scaler.scale(terms["loss"] / self.accumulation_steps).backward()
+        self.grad_scaler.scale(terms["loss"] / count).backward()
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
-        if last:
+        if step + 1 == first + count:
             self._update(engine)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output

@@ -1,6 +1,7 @@
 """Checkpoints from which a run continues as if it had never stopped."""
 
 import logging
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 class CheckpointHandler:
     """Save and restore everything that a training is: weights, optimizer, schedule, loss scaler, random states, best metric.
 
-    Files in `folder`: checkpoint_last.pt (after every epoch and every `every_iterations`), checkpoint_best.pt (when the metric
+    Files in `folder`: checkpoint_last.pt (after every epoch and within it), checkpoint_best.pt (when the metric
     improves), checkpoint_epoch{n}.pt (every `every_epochs`). Each is written beside and renamed, so a killed run leaves the
     previous one whole; each loads with `torch.load(weights_only=True)`, and holds the network's `architecture`, so that
     `scripts.weights.load_afloc` builds the network from it alone.
@@ -34,7 +35,8 @@ class CheckpointHandler:
         metric: its name.
         mode: "max" or "min".
         every_epochs: keep a copy every so many epochs; 0 keeps none.
-        every_iterations: save checkpoint_last.pt every so many iterations as well; 0 saves after epochs only.
+        every_iterations: save checkpoint_last.pt every so many iterations as well, at the next update where gradients of several
+            batches are accumulated; 0 saves after epochs only.
         resume: continue from checkpoint_last.pt.
 
     Raises:
@@ -60,19 +62,28 @@ class CheckpointHandler:
         self.evaluator, self.metric, self.sign = evaluator, metric, {"max": 1.0, "min": -1.0}[mode]
         self.every_epochs, self.every_iterations, self.resume = every_epochs, every_iterations, resume
         self.best = {"value": None, "epoch": 0}
+        self._due = False
 
     def attach(self, engine: Engine) -> None:
         self.parts["grad_scaler"] = engine.grad_scaler
         if self.resume:
             engine.add_event_handler(Events.STARTED, self._load)
         if self.every_iterations:
-            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.every_iterations), self._save, ["last"])
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration_completed)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+
+    def _iteration_completed(self, engine: Engine) -> None:
+        self._due |= engine.state.iteration % self.every_iterations == 0
+        step = engine.state.iteration % engine.state.epoch_length
+        # Gradients between two updates are not in the file, and an epoch's end has its validation still to come.
+        if self._due and step and step % engine.accumulation_steps == 0:
+            self._save(engine, ["last"])
 
     def _epoch_completed(self, engine: Engine) -> None:
         names = ["last"]
         value = self.evaluator.state.metrics.get(self.metric) if self.evaluator.state.epoch else None
-        if value is not None and (self.best["value"] is None or self.sign * (value - self.best["value"]) > 0):
+        known = value is not None and not math.isnan(value)
+        if known and (self.best["value"] is None or self.sign * (value - self.best["value"]) > 0):
             self.best = {"value": float(value), "epoch": engine.state.epoch}
             names.append("best")
         if self.every_epochs and engine.state.epoch % self.every_epochs == 0:
@@ -80,6 +91,7 @@ class CheckpointHandler:
         self._save(engine, names)
 
     def _save(self, engine: Engine, names: list[str]) -> None:
+        self._due = False
         random_states = _gather(_random_state())
         if dist.is_initialized() and dist.get_rank():
             return
@@ -102,13 +114,17 @@ class CheckpointHandler:
             )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
-        states = state["random_states"]
-        _set_random_state(states[dist.get_rank() if dist.is_initialized() else 0])
         self.best = state["best"]
         engine.state.iteration = state["iteration"]
         engine.state.epoch, done = divmod(state["iteration"], state["epoch_length"])
         loader = engine.data_loader
         loader.sampler.skip_next(done * loader.batch_size)
+        random_state = state["random_states"][dist.get_rank() if dist.is_initialized() else 0]
+        _set_random_state(random_state)
+        if done:
+            # Starting a loader draws a number; within an epoch that number has been drawn before the state was saved.
+            again = Events.GET_BATCH_STARTED(once=engine.state.iteration)
+            engine.add_event_handler(again, lambda: _set_random_state(random_state))
         logger.info("resumed from %s at epoch %d, iteration %d", path, engine.state.epoch, engine.state.iteration)
 
 

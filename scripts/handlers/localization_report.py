@@ -119,17 +119,18 @@ def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
     lines = []
     header = ("", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU")
-    lines.append("{:<28}{:>7}{:>22}{:>22}{:>22}{:>22}{:>22}".format(*header))
+    lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(*header))
     for name, values in summary.get("localization", {}).items():
         cells = [_cell(values[measure]) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
-        lines.append("{:<28}{:>7}{:>22}{:>22}{:>22}{:>22}{:>22}".format(name, values["cases"], *cells))
+        lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(name, values["cases"], *cells))
     for kind, value in summary.get("shown", {}).items():
-        lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{_cell(value):>22}")
+        lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{_cell(value):>25}")
     if "false_regions_at_80_recall" in summary:
         rate = summary["false_regions_at_80_recall"]["rate"]
-        lines.append(f"{'absent, at 80% recall':<28}{'':>7}{rate:>8.3f}")
+        lines.append(f"{'absent, at 80% recall':<28}{'':>7}{rate:>11.3f}")
     for name, values in summary.get("classification", {}).items():
-        lines.append(f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{_cell(values['auc']):>22}   accuracy {values['accuracy']:.3f}")
+        auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{_cell(values['auc']):>25}"
+        lines.append(f"{auc}   accuracy {values['accuracy']:.3f}")
     return "\n".join(lines)
 
 

@@ -26,6 +26,7 @@ class GroundedPhrase:
 
     text: the phrase. groundable: False for negated phrases and normal statements, which point at nothing.
     probability: that the phrase fits the film, in [0, 1]; 0 where not groundable.
+    raw: heat map of the letterboxed film, raw dot products, float32 [S, S].
     heat: map in native pixels stretched to [-1, 1], float32 [H, W].
     regions: above the calibrated cut, best first; empty where not groundable or below the confidence threshold. A region's
         `score` is its peak in [-1, 1]; its confidence is `confidence(region)`.
@@ -34,6 +35,7 @@ class GroundedPhrase:
     text: str
     groundable: bool
     probability: float
+    raw: NDArray[np.float32]
     heat: NDArray[np.float32]
     regions: list[Region]
 
@@ -80,13 +82,13 @@ class PhraseGrounder:
         probabilities = self.calibration.probability(features)
         native = letterbox.to_native(heat)
         answers = []
-        for text, probability, raw in zip(texts, probabilities, native, strict=True):
+        for text, probability, raw, unboxed in zip(texts, probabilities, heat, native, strict=True):
             groundable = is_groundable(text)
-            stretched = min_max(raw)
+            stretched = min_max(unboxed)
             shown = groundable and probability >= self.calibration.confidence_threshold
             cut = self.calibration.heat_threshold
             regions = regions_from_map(stretched, cut, MIN_REGION_FRACTION, MAX_REGIONS) if shown else []
-            answers.append(GroundedPhrase(text, groundable, float(probability) * groundable, stretched, regions))
+            answers.append(GroundedPhrase(text, groundable, float(probability) * groundable, raw, stretched, regions))
         return answers
 
 

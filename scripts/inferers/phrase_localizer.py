@@ -1,13 +1,21 @@
 """Where on a film does a phrase point? Every film and every phrase is encoded once."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from scripts.data.reports import clean_sentence, report_sentences
 from scripts.data.tokenizers import ReportTokenizer
 from scripts.networks import AFLoc, ImageEmbeddings
+
+
+def clean_phrase(phrase: str) -> str:
+    """A phrase in the form of a training caption: its sentences cleaned and joined; single words stay."""
+    return ". ".join(report_sentences(phrase)) or clean_sentence(phrase)
 
 
 class PhraseLocalizer:
@@ -24,6 +32,7 @@ class PhraseLocalizer:
         sigma: smoothing in cells of the map; 1.5 as published on 19x19.
         map_level: "sentences" or "words": which map of the image encoder is compared.
         batch_size: phrases encoded at a time.
+        clean: brings a phrase into the form of training captions; `scripts.data.published_reports.published_prompt` for parity.
     """
 
     def __init__(
@@ -34,6 +43,7 @@ class PhraseLocalizer:
         sigma: float = 1.5,
         map_level: str = "sentences",
         batch_size: int = 64,
+        clean: Callable[[str], str] = clean_phrase,
     ) -> None:
         self.network = network.eval()
         self.tokenizer = tokenizer
@@ -41,6 +51,7 @@ class PhraseLocalizer:
         self.sigma = sigma
         self.map_level = map_level
         self.batch_size = batch_size
+        self.clean = clean
         self._phrases: dict[str, Tensor] = {}
 
     @torch.inference_mode()
@@ -55,7 +66,7 @@ class PhraseLocalizer:
         fresh = sorted({phrase for phrase in phrases if phrase not in self._phrases}, key=len)
         for start in range(0, len(fresh), self.batch_size):
             chunk = fresh[start : start + self.batch_size]
-            texts = self.tokenizer(chunk)
+            texts = self.tokenizer([self.clean(phrase) for phrase in chunk])
             report = self.network.text_encoder(**{key: value.to(device) for key, value in texts.items()}).report
             self._phrases.update(zip(chunk, report, strict=True))
         return torch.stack([self._phrases[phrase] for phrase in phrases])
@@ -73,7 +84,7 @@ class PhraseLocalizer:
         """
         regions = getattr(films, self.map_level)
         heat = torch.einsum("bdhw,pd->bphw", regions, phrases)
-        rows, columns = (_smoothing(n, self.sigma).to(heat) for n in heat.shape[-2:])
+        rows, columns = (smoothing(n, self.sigma).to(heat) for n in heat.shape[-2:])
         heat = rows @ heat @ columns.T
         return F.interpolate(heat, (self.size, self.size), mode="bilinear", align_corners=False)
 
@@ -83,6 +94,6 @@ class PhraseLocalizer:
         return F.normalize(films.report, dim=1) @ F.normalize(phrases, dim=1).T
 
 
-def _smoothing(cells: int, sigma: float) -> Tensor:
+def smoothing(cells: int, sigma: float) -> Tensor:
     """Gaussian filter with mirrored borders as a matrix [cells, cells]: it is linear, and the maps are small."""
     return torch.from_numpy(gaussian_filter1d(np.eye(cells), sigma, axis=0)).float()

@@ -67,10 +67,9 @@ def summarize_labels(rows: pd.DataFrame, thresholds: dict[str, float], seed: int
         summary[name] = {"auc": auc, **scores._asdict(), **counts}
     wide = rows.pivot(index=["case_id", "patient_id"], columns="label", values=["probability", "truth"])
     pairs = np.stack([wide["probability"].to_numpy(float), wide["truth"].to_numpy(float)], axis=-1)
-    patients = wide.index.get_level_values("patient_id").tolist()
-    macro_auc = bootstrap_interval(pairs, patients, macro(weighted_auc), seed=seed)
+    macro_auc = _interval(pairs, wide.index.to_frame(index=False), macro(weighted_auc), seed)
     accuracy = float(np.mean([entry["accuracy"] for entry in summary.values()]))
-    return {**summary, "macro": {"auc": _plain(macro_auc), "accuracy": accuracy}}
+    return {**summary, "macro": {"auc": macro_auc, "accuracy": accuracy}}
 
 
 def _measures(part: pd.DataFrame, seed: int) -> dict[str, Any]:

@@ -16,12 +16,13 @@ def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
         k: how many answers count.
 
     Returns:
-        recall in [0, 1]; a tie between the match and another counts against the match.
+        recall in [0, 1]; a tie between the match and another counts against the match, as does a score that is NaN.
     """
     scores = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
     match = scores.diagonal()
-    better_text = (scores >= match[:, None]).sum(1) - 1
-    better_image = (scores >= match[None, :]).sum(0) - 1
+    # Not `scores >= match`: no score is at least NaN, so a network that broke would find everything.
+    better_text = (~(scores < match[:, None])).sum(1) - 1
+    better_image = (~(scores < match[None, :])).sum(0) - 1
     return float(((better_text < k).float().mean() + (better_image < k).float().mean()) / 2)
 
 

@@ -104,7 +104,7 @@ def _consolidation(chest: Chest, plan: Plan, side: str, rng: np.random.Generator
         chest.canvas.stroke(tubes, [np.array(centre) + np.outer([-0.8, 0.9], direction * half)], 0.016, 200)
     patch *= 1 - 0.45 * cv2.GaussianBlur(tubes, (0, 0), 0.7).astype(np.float32) / 255
     patch *= np.clip(chest.lungs[side] * 1.2, 0, 1)
-    chest.air *= 1 - rng.uniform(0.4, 0.72) * patch
+    chest.air *= 1 - rng.uniform(0.55, 0.85) * patch
     return (hill > 0.08) & (chest.lungs[side] > 0.4)
 
 
@@ -152,8 +152,8 @@ def _pneumothorax(chest: Chest, plan: Plan, side: str, rng: np.random.Generator)
     pleura = cv2.GaussianBlur(line, (0, 0), 0.55).astype(np.float32) / 255 * above * chest.lungs[side]
     chest.sharp *= 1 - gap
     chest.texture *= 1 - 0.85 * gap
-    chest.air *= 1 + rng.uniform(0.12, 0.3) * gap - rng.uniform(0.0, 0.1) * lung * above
-    chest.added += rng.uniform(0.11, 0.19) * pleura
+    chest.air *= 1 + rng.uniform(0.2, 0.42) * gap - rng.uniform(0.02, 0.14) * lung * above
+    chest.added += rng.uniform(0.15, 0.25) * pleura
     return visible & (canvas.y < high)
 
 
@@ -180,7 +180,7 @@ def _plate(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
             255,
         )
     band = canvas.soften(bands.astype(np.float32) / 255, 0.008) * np.clip(chest.lungs[side] * 1.3, 0, 1)
-    chest.added += rng.uniform(0.11, 0.2) * band
+    chest.added += rng.uniform(0.17, 0.3) * band
     return band > 0.35
 
 
@@ -235,7 +235,7 @@ def _solid(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
     dome = np.sqrt(
         np.clip(1 - ((canvas.x - centre[0]) ** 2 + (canvas.y - centre[1]) ** 2) / (1.25 * radius) ** 2, 0, 1)
     )
-    strength = rng.uniform(0.2, 0.34) if mass else rng.uniform(0.16, 0.26)
+    strength = rng.uniform(0.22, 0.38) if mass else rng.uniform(0.25, 0.42)
     chest.sharp *= 1 - 0.6 * shape
     chest.added += strength * shape * (0.5 + 0.5 * dome) * np.clip(1.5 * chest.fields[side], 0, 1)
     return (sharp > 0.5) & (chest.fields[side] > 0.3)
@@ -249,7 +249,7 @@ def _edema(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
     x, y = body.place(sign, s + 0.5 * half, y + rng.uniform(0.0, 0.15))
     hill = _blob(chest, (float(x), float(y)), (half * 0.92, half * 1.3), 0.16, rng)
     haze = np.clip(1.4 * hill, 0, 1) * chest.lungs[side]
-    chest.air *= 1 - rng.uniform(0.3, 0.55) * haze
+    chest.air *= 1 - rng.uniform(0.25, 0.48) * haze
     chest.sharp += chest.lungs[side] * rng.uniform(0.0, 0.3)
     lines = np.zeros(canvas.shape, np.uint8)
     for level in rng.uniform(0.7, 0.92, rng.integers(3, 8)) * body.lung_height:
@@ -273,7 +273,7 @@ def _reticular(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) ->
     grain = max(0.035, 3.2 / canvas.scale)
     net = sum(np.exp(-((canvas.noise(rng, (grain * k,), 1.0) / 0.22) ** 2)) for k in (1.0, 1.5))
     net = cv2.GaussianBlur(net.astype(np.float32), (0, 0), 0.6)
-    chest.added += rng.uniform(0.11, 0.19) * region * (net - 0.2)
+    chest.added += rng.uniform(0.17, 0.3) * region * (net - 0.2)
     return (hill > 0.08) & (chest.lungs[side] > 0.4)
 
 

@@ -72,7 +72,7 @@ _AREAS = {
     "pleural effusion": (0.005, 0.07),
     "pneumothorax": (0.018, 0.075),
     "atelectasis": (0.006, 0.08),
-    "nodule": (0.0022, 0.009),
+    "nodule": (0.003, 0.0105),
     "mass": (0.016, 0.07),
     "cardiomegaly": (0.0, 0.0),
     "pulmonary edema": (0.06, 0.13),

@@ -109,7 +109,7 @@ def _check_single_image(path: Path, dataset: Dataset) -> None:
             path, "its file meta information states no transfer syntax, so pixels cannot be decoded; export it anew"
         )
     if "PixelData" not in dataset:
-        raise ReadError(path, "this DICOM holds no pixel data")
+        raise ReadError(path, "this DICOM holds no pixel data, or is cut short before their end")
     try:
         frames = int(dataset.get("NumberOfFrames") or 1)
     except (ValueError, TypeError) as error:

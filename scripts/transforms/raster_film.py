@@ -55,7 +55,7 @@ def read_raster(path: Path, data: bytes) -> np.ndarray:
 
 
 def _check_complete(path: Path, data: bytes) -> None:
-    """OpenCV fills what is missing from a cut file with grey and says nothing, so completeness is looked at first."""
+    """OpenCV silently fills a cut JPEG with grey, and of a PNG it does not say what is wrong: looked at first."""
     try:
         with Image.open(io.BytesIO(data)) as header:
             if header.mode == "CMYK":

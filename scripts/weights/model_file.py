@@ -1,5 +1,6 @@
 """Networks from the files that trainings and conversions write."""
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -21,7 +22,14 @@ def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}: train first, or convert published weights to this place")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(
+            f"{path} cannot be read as a checkpoint ({reason}): it is damaged, or not a file of this project. Published weights "
+            "are converted first, see `convert-weights --help`"
+        ) from error
     absent = {"network", "image_encoder", "text_encoder"} - set(state if isinstance(state, dict) else ())
     if absent:
         raise UserError(f"{path} is not a checkpoint of this project: it lacks {sorted(absent)}. See `convert-weights --help`")

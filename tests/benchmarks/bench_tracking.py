@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_tracking.py [ITERATIONS] [ROUNDS]
 
 All train the same small network in one process; each round runs all three, so that a busy moment meets all. A loop
-must last many seconds: our thread sends once a second, and in a short loop most of its work would fall behind the end.
+must last many seconds: our thread sends once a second; in a short loop most of its work would fall behind the end.
 Figures are ms an iteration above "none" of the same round, as median [lowest .. highest] over the rounds:
 
     wall     the loop by the clock; other programs on the machine disturb it
@@ -75,9 +75,8 @@ def measure(kind: str, iterations: int, folder: Path) -> list[float]:
     return [(after - before) / iterations * 1000 for before, after in zip(*marks, strict=True)]
 
 
-def main() -> None:
+def main(iterations: int = 5000, rounds: int = 5) -> None:
     logging.disable(logging.INFO)
-    iterations, rounds = (int(word) for word in (sys.argv[1:] + ["10000", "5"][len(sys.argv) - 1 :])[:2])
     # MONAI's handler writes at every iteration: a hundredth is enough to know its cost.
     lengths = {"none": iterations, "ours": iterations, "MONAI": max(1, iterations // 100)}
     added: dict[str, list[list[float]]] = {"ours": [], "MONAI": []}
@@ -90,6 +89,8 @@ def main() -> None:
             bare.append(times["none"])
             for kind, rows in added.items():
                 rows.append([mine - none for mine, none in zip(times[kind], times["none"], strict=True)])
+            # Each round at once: where "none" itself varies between rounds, wall times say more about the neighbours.
+            print({kind: [round(value, 3) for value in row] for kind, row in times.items()}, flush=True)
     print(f"{iterations} iterations, {rounds} rounds, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{'':14}{'wall':>26}{'thread':>26}{'process':>26}")
     for name, rows in {"none, total": bare, **{f"{kind}, added": rows for kind, rows in added.items()}}.items():
@@ -98,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*(int(word) for word in sys.argv[1:3]))

@@ -64,6 +64,8 @@ def config(folder, tracker):
 
 @pytest.mark.parametrize("by_option", [False, True])
 def test_bundle_with_tracker_in_its_config_or_by_option(tmp_path, by_option):
+    # Making the tables takes seconds, on a busy machine more than the tracker waits at the end of a run.
+    mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()
     path = tmp_path / "train.json"
     path.write_text(json.dumps(config(tmp_path, tracker=not by_option)))
     (tmp_path / "metadata.json").write_text(json.dumps(dict.fromkeys(METADATA, "0.1")))

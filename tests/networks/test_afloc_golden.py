@@ -79,7 +79,7 @@ def test_embeddings(numbers, step):
     for name, units in (("eval_text_emb_w", texts.words), ("eval_text_emb_s", texts.sentences)):
         padded = torch.nn.functional.pad(units.detach(), (0, 97 - units.shape[2]))
         # The published maps keep what follows the units that count; ours end there.
-        stored = [key for key in numbers.arrays.files if key.partition("[")[0] == name][0]
+        stored = next(key for key in numbers.arrays.files if key.partition("[")[0] == name)
         kept = torch.from_numpy(numbers[stored])[:, :, : units.shape[2]]
         torch.testing.assert_close(padded[:, :, : kept.shape[2]], kept, rtol=0, atol=1e-5)
 
@@ -93,7 +93,8 @@ def test_losses(mode, tolerance, numbers, facts, step):
     scores = 10 * torch.cosine_similarity(images.report[:, None], texts.report[None], dim=-1)
     numbers.near(f"{mode}_losses_global_scores", scores, atol=1e-5 if mode == "eval" else 1e-3)
     directions = [float(term.detach()) for term in symmetric_cross_entropy(scores)]
-    assert directions == pytest.approx([facts[f"{mode}_losses"][f"global{n}"] for n in (0, 1)], rel=1e-6 if mode == "eval" else 1e-4)
+    expected = [facts[f"{mode}_losses"][f"global{n}"] for n in (0, 1)]
+    assert directions == pytest.approx(expected, rel=1e-6 if mode == "eval" else 1e-4)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("eval", 1e-5), ("train", 9e-4)])

@@ -1,0 +1,27 @@
+"""Run benchmarks: `python -m tests.benchmarks` all of them, `python -m tests.benchmarks alignment prompts` those named.
+
+They assert nothing; each prints one table with its targets beside. Run them on a machine that does nothing else.
+"""
+
+import argparse
+import importlib
+
+BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(BENCHMARKS)}; all when none is")
+    names = parser.parse_args().names
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"no benchmark named {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
+    for name in names or BENCHMARKS:
+        # Imported one at a time: MLflow, say, is slow to import and nothing to the others.
+        importlib.import_module(f"tests.benchmarks.bench_{name}").main()
+
+
+if __name__ == "__main__":
+    main()

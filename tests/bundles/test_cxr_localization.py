@@ -1,0 +1,135 @@
+"""The bundle as its users run it: train, evaluate, infer, on a handful of phantom films; two ranks; resume."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+from scripts.data.predictions import read_predictions
+from scripts.phantoms.cxr import write_phantoms
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = "bundles/cxr_localization"
+SMALL = ["--max_epochs", "1", "--batch_size", "8", "--widen_factor", "0.25", "--film_size", "96", "--input_size", "96"]
+
+
+def configs(*names):
+    return "[" + ",".join(f"'{BUNDLE}/configs/{name}.json'" for name in names) + "]"
+
+
+def run(command, *arguments):
+    result = subprocess.run([*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout + result.stderr
+
+
+BUNDLE_RUN = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", BUNDLE]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantoms(folder, training=24, validation=16, test=16, seed=3, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(films, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    return ["--dataset_dir", films, "--tracking_uri", f"sqlite:///{store}"]
+
+
+@pytest.fixture(scope="module")
+def trained(shared, tmp_path_factory):
+    output = tmp_path_factory.mktemp("train")
+    run(BUNDLE_RUN, "--config_file", configs("train", "phantom"), *shared, *SMALL, "--output_dir", output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, shared, tmp_path_factory):
+    output = tmp_path_factory.mktemp("evaluate")
+    checkpoint = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--training_run", trained]
+    arguments = [*shared, *checkpoint, "--output_dir", output, "--published_protocol", "True"]
+    text = run(BUNDLE_RUN, "--config_file", configs("evaluate", "phantom"), *arguments)
+    return output, text
+
+
+@pytest.mark.slow
+def test_training_leaves_what_the_next_steps_need(trained):
+    for name in ("checkpoint_last.pt", "checkpoint_best.pt"):
+        state = torch.load(trained / name, weights_only=True)
+        assert {"network", "optimizer", "lr_scheduler", "image_encoder", "text_encoder", "random_states"} <= set(state)
+    assert (trained / "text_model" / "vocab.txt").is_file()
+    assert (trained / "mlflow_run_id").is_file()
+
+
+@pytest.mark.slow
+def test_evaluation_writes_figures_with_intervals(evaluated, trained):
+    output, text = evaluated
+    metrics = json.loads((output / "metrics.json").read_text())
+    everything = metrics["localization"]["all"]
+    assert everything["cases"] == len([row for row in pd.read_csv(output / "per_case.csv")["cnr"] if row == row])
+    for measure in ("pointing", "cnr", "miou", "mdice"):
+        assert everything[measure]["lower"] <= everything[measure]["estimate"] <= everything[measure]["upper"]
+    assert metrics["shown"]["negated"]["estimate"] == metrics["shown"]["not_groundable"]["estimate"] == 0
+    assert 0 <= metrics["false_regions_at_80_recall"]["rate"] <= 1
+    assert 0 <= metrics["classification"]["macro"]["auc"]["estimate"] <= 1
+    assert (output / "overlays.png").stat().st_size > 10_000
+    assert (trained / "calibration.pt").is_file()
+    assert (output / "published" / "metric.csv").is_file()
+    assert "pointing game" in text
+
+
+@pytest.mark.slow
+def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, tmp_path):
+    film = sorted((films / "films").glob("test*"))[0]
+    arguments = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--films", film, "--output_dir", tmp_path]
+    phrases = ["--phrases", "['left pleural effusion','no pneumothorax']"]
+    run(BUNDLE_RUN, "--config_file", configs("inference", "phantom"), *arguments, *phrases)
+    (case,) = read_predictions(tmp_path)
+    assert case["images"] == [str(film)]
+    denied = [finding for finding in case["findings"] if finding["text"] == "no pneumothorax"]
+    assert len(denied) == 1 and denied[0]["mask"] is None and denied[0]["probability"] == 0
+
+
+@pytest.mark.slow
+def test_two_ranks_train(shared, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run"]
+    arguments = ["--bundle_root", BUNDLE, "--config_file", configs("train", "phantom", "multi_gpu_train")]
+    run(torchrun, *arguments, *shared, *SMALL, "--batch_size", "4", "--output_dir", tmp_path)
+    assert (tmp_path / "checkpoint_last.pt").is_file()
+    states = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]
+    assert len(states) == 2
+
+
+def test_train_has_what_monai_tools_look_for(films, tmp_path):
+    workflow = ConfigWorkflow(
+        workflow_type="train",
+        config_file=[str(ROOT / BUNDLE / "configs" / name) for name in ("train.json", "phantom.json")],
+        meta_file=str(ROOT / BUNDLE / "configs" / "metadata.json"),
+        logging_file=False,
+        bundle_root=BUNDLE,
+        dataset_dir=str(films),
+        output_dir=str(tmp_path),
+    )
+    workflow.initialize()
+    assert not workflow.check_properties()
+
+
+def test_configs_are_json_and_versions_agree():
+    for path in (ROOT / BUNDLE / "configs").glob("*.json"):
+        json.loads(path.read_text())
+    metadata = json.loads((ROOT / BUNDLE / "configs" / "metadata.json").read_text())
+    required = {"schema", "version", "monai_version", "pytorch_version", "numpy_version", "required_packages_version", "task"}
+    required |= {"description", "authors", "copyright", "network_data_format", "changelog"}
+    assert required <= set(metadata)
+    pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line)
+    assert metadata["monai_version"] == pins["monai"] and metadata["pytorch_version"] == pins["torch"]
+    for name, version in metadata["required_packages_version"].items():
+        assert pins[name] == version

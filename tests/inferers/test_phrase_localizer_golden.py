@@ -1,0 +1,113 @@
+"""Zero-shot heat maps and probabilities against the published implementation."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from scripts.data.published_reports import published_prompt
+from scripts.data.tokenizers import ReportTokenizer
+from scripts.inferers import PhraseLocalizer, ZeroShotClassifier
+from scripts.inferers.phrase_localizer import smoothing
+from scripts.networks import AFLoc, ImageEncoder, TextEncoder
+from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
+from tests.golden.arrays import GoldenArrays, fill
+
+
+@pytest.fixture(scope="module")
+def facts(afloc_golden):
+    return json.loads((afloc_golden / "setA" / "golden.json").read_text())
+
+
+@pytest.fixture(scope="module", params=["slim", "whole"])
+def numbers(request, afloc_golden):
+    if request.param == "slim":
+        return GoldenArrays(afloc_golden / "setA" / "golden_slim.npz")
+    return GoldenArrays(request.getfixturevalue("golden") / "afloc" / "setA" / "golden.npz")
+
+
+@pytest.fixture(scope="module")
+def localizer(afloc_golden):
+    bert = str(afloc_golden / "setA" / "bert")
+    network = AFLoc(ImageEncoder("resnet50", 64), TextEncoder(bert, pretrained=False, report_length=97))
+    fill(network)
+    tokenizer = ReportTokenizer(bert, max_tokens=97, published_lengths=True, pad_to_max=True)
+    return PhraseLocalizer(network, tokenizer, size=224, clean=published_prompt)
+
+
+def film(folder, name):
+    item = {"image": str(folder / name)}
+    for transform in (LoadFilmd("image"), Letterboxd("image", 224), NormalizeHalfd("image")):
+        item = transform(item)
+    return item["image"][None]
+
+
+def films_at_hand(request, afloc_golden, facts):
+    """Number and folder of each film: the slim copy holds two of the four."""
+    slim = afloc_golden / "setA" / "images"
+    return [(place, slim) for place, name in enumerate(facts["image_files"]) if (slim / name).is_file()]
+
+
+def test_prompts(numbers, facts, localizer):
+    embeddings = localizer.encode_phrases(list(facts["prompts"]))
+    for place, embedding in enumerate(embeddings):
+        numbers.near(f"inf_teg_{place}", embedding[None], atol=1e-5)
+
+
+def test_heat_maps(request, numbers, facts, localizer, afloc_golden):
+    phrases = localizer.encode_phrases(list(facts["prompts"]))
+    for place, folder in films_at_hand(request, afloc_golden, facts):
+        image = film(folder, facts["image_files"][place])
+        numbers.near(f"inf_img_{place}", image[0, 0])
+        films = localizer.encode_films(image)
+        numbers.near(f"inf_ieg_{place}", films.report, atol=1e-5)
+        heat = localizer.heat_maps(films, phrases)[0]
+        for prompt in range(len(phrases)):
+            numbers.near(f"inf_heat_{place}_{prompt}", heat[prompt], atol=1e-5)
+
+
+def test_zero_shot_probabilities(numbers, facts, localizer):
+    pairs = facts["prompt_pairs"]
+    prompts = {positive: {"positive": [positive], "negative": [negative]} for positive, negative in pairs}
+    classifier = ZeroShotClassifier(localizer, prompts, scale=None)
+    sides = classifier.sides()
+    numbers.near("zs_pos", sides[0], atol=1e-5)
+    numbers.near("zs_neg", sides[1], atol=1e-5)
+    films = torch.from_numpy(np.concatenate([numbers[f"inf_ieg_{place}"] for place in range(4)]))
+    both = torch.stack([classifier.compare(films, sides), classifier.compare(films, sides.flip(0))], -1)
+    numbers.near("zs_multi", both, atol=1e-5)
+    numbers.near("zs_single", (films @ sides[0].T).softmax(-1), atol=1e-5)
+
+
+def test_smoothed_similarity_is_the_published_one(golden):
+    numbers = np.load(golden / "afloc" / "functionsA" / "golden.npz")
+    patches = np.random.RandomState(5000).standard_normal((19, 19, 32)).astype(np.float32)
+    text = np.random.RandomState(5001).standard_normal((1, 32)).astype(np.float32)
+    matrix = smoothing(19, 1.5)
+    heat = matrix @ torch.from_numpy(patches @ text[0]) @ matrix.T
+    np.testing.assert_allclose(heat, numbers["sim_raw19"], atol=2e-6)
+    large = torch.nn.functional.interpolate(heat[None, None], (224, 224), mode="bilinear", align_corners=False)[0, 0]
+    np.testing.assert_allclose(large, numbers["sim_224"], atol=2e-6)
+
+
+def test_single_words_stay_apart(afloc_golden, localizer):
+    """The published cleaning empties "pneumothorax" and "opacity"; ours must not."""
+    tokenizer = ReportTokenizer(afloc_golden / "setA" / "bert")
+    ours = PhraseLocalizer(localizer.network, tokenizer)
+    first, second, with_stop = ours.encode_phrases(["pneumothorax", "opacity", "Pneumothorax."])
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(first, with_stop)
+    published = localizer.encode_phrases(["pneumothorax", "opacity"])
+    torch.testing.assert_close(published[0], published[1])
+
+
+def test_each_phrase_is_encoded_once(afloc_golden, localizer, monkeypatch):
+    ours = PhraseLocalizer(localizer.network, ReportTokenizer(afloc_golden / "setA" / "bert"), batch_size=2)
+    seen = []
+    tokenizer = ours.tokenizer
+    monkeypatch.setattr(ours, "tokenizer", lambda texts: seen.extend(texts) or tokenizer(texts))
+    twice = ours.encode_phrases(["clear lungs", "small effusion", "clear lungs", "edema"])
+    torch.testing.assert_close(twice[0], twice[2])
+    ours.encode_phrases(["edema", "clear lungs"])
+    assert sorted(seen) == ["clear lungs", "edema", "small effusion"]
