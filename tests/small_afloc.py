@@ -67,8 +67,8 @@ def write_text_model(folder: Path) -> Path:
     return train_text_model(reports, folder, hidden_size=16, layers=3, heads=2, dropout=0.1)
 
 
-def new_network(text_model: Path) -> AFLoc:
-    return AFLoc(ImageEncoder("resnet18", 16, 32, 0.125), TextEncoder(str(text_model), pretrained=False))
+def new_network(text_model: Path, input_size: int = 32) -> AFLoc:
+    return AFLoc(ImageEncoder("resnet18", 16, input_size, 0.125), TextEncoder(str(text_model), pretrained=False))
 
 
 def reading() -> list:

@@ -101,8 +101,10 @@ class ReportTokenizer:
         return {"tokens": tokens, "attention_mask": real.long(), **dict(zip(names, units, strict=True))}
 
     def save(self, folder: str | Path) -> None:
-        """Write the tokenizer's files to a folder, from which this class reads them again."""
-        self.tokenizer.save_pretrained(folder)
+        """Write the tokenizer's files to a folder, from which this class reads them again; nothing to do where they came from."""
+        # Another process may be reading the very files that would be written.
+        if Path(folder).resolve() != Path(self.tokenizer.name_or_path).resolve():
+            self.tokenizer.save_pretrained(folder)
 
     def units(self, texts: Sequence[str]) -> list[TextUnits]:
         """The units of each text as strings, in the order of the indices that calling gives: for showing attention.

@@ -77,7 +77,7 @@ class LocalizationReport:
         if len(labels):
             summary["classification"] = summarize_labels(labels, self.label_thresholds, self.seed)
             _write_csv(self.folder / "per_label.csv", labels)
-        write_json_atomically(self.folder / "metrics.json", summary)
+        write_json_atomically(self.folder / "metrics.json", _without_nan(summary))
         figure = self._figure()
         if figure is not None:
             with atomic_path(self.folder / "overlays.png") as path:
@@ -132,6 +132,13 @@ def describe(summary: dict[str, Any]) -> str:
         auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{_cell(values['auc']):>25}"
         lines.append(f"{auc}   accuracy {values['accuracy']:.3f}")
     return "\n".join(lines)
+
+
+def _without_nan(value: Any) -> Any:
+    """What is not defined (an AUC of films that all show the finding) is null in JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _cell(interval: dict[str, float]) -> str:

@@ -24,11 +24,11 @@ def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
         raise UserError(f"no checkpoint at {path}: train first, or convert published weights to this place")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise UserError(
-            f"{path} cannot be read as a checkpoint ({reason}): it is damaged, or not a file of this project. Published weights "
-            "are converted first, see `convert-weights --help`"
+            f"{path} cannot be read as a checkpoint ({reason}): it is damaged, or not a file of this project. "
+            "Published weights are converted first, see `convert-weights --help`"
         ) from error
     absent = {"network", "image_encoder", "text_encoder"} - set(state if isinstance(state, dict) else ())
     if absent:

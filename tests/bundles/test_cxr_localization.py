@@ -88,7 +88,7 @@ def test_evaluation_writes_figures_with_intervals(evaluated, trained):
 
 @pytest.mark.slow
 def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, tmp_path):
-    film = sorted((films / "films").glob("test*"))[0]
+    film = films / json.loads((films / "datalist.json").read_text())["test"][0]["image"]
     arguments = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--films", film, "--output_dir", tmp_path]
     phrases = ["--phrases", "['left pleural effusion','no pneumothorax']"]
     run(BUNDLE_RUN, "--config_file", configs("inference", "phantom"), *arguments, *phrases)

@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -109,7 +111,7 @@ def test_evaluation_leaves_a_failing_case_out():
 
 
 def test_no_good_case_ends_a_training():
-    with pytest.raises(RuntimeError, match="all 3 cases failed; the first: s2: UserError: s2.png: is cut short"):
+    with pytest.raises(RuntimeError, match=r"all 3 cases failed; the first: s2: UserError: s2\.png: is cut short"):
         dataset([-1, -1, -1], replace_rejected=True)[2]
     with pytest.raises(ValueError, match="holds no case"):
         dataset([])
@@ -144,10 +146,10 @@ def test_ranks_share_the_cases():
     whole = list(whole)
     dropped, padded = ranks(drop_last=True), ranks()
     assert [len(rank) for rank in dropped] == [3, 3, 3]
-    assert sorted(sum(dropped, [])) == sorted(whole[:9])  # disjoint: nine different ones
+    assert sorted(chain(*dropped)) == sorted(whole[:9])  # disjoint: nine different ones
     # Batches of all ranks together are the batches of one process.
     assert [list(step) for step in zip(*dropped, strict=True)] == [whole[0:3], whole[3:6], whole[6:9]]
-    assert [len(rank) for rank in padded] == [4, 4, 4] and set(sum(padded, [])) == set(whole)
+    assert [len(rank) for rank in padded] == [4, 4, 4] and set(chain(*padded)) == set(whole)
 
 
 def test_skip_next_skips_once():

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from scripts.data.tokenizers import ReportTokenizer
 from scripts.errors import UserError
 from scripts.networks import AFLoc
 from scripts.weights import load_afloc
@@ -25,8 +26,6 @@ def saved(state, path):
 
 
 def test_a_network_comes_back_from_its_file_alone(state, path, tmp_path):
-    from scripts.data.tokenizers import ReportTokenizer
-
     network = load_afloc(saved(state, path))
     assert isinstance(network, AFLoc) and not network.training
     original = new_network(tmp_path / "text").eval()
