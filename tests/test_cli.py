@@ -52,11 +52,7 @@ def test_a_faulty_datalist_is_told_whole_and_exits_with_1(datalist):
     table = datalist.with_name("faults.csv")
     done = run("check-datalist", datalist, "--output", table, "--workers", 2)
     assert done.returncode == 1
-    assert (
-        "302 faults" in done.stdout
-        and "duplicate id (1):" in done.stdout
-        and "patient in two splits (1):" in done.stdout
-    )
+    assert "302 faults" in done.stdout and "duplicate id (1):" in done.stdout and "patient in two splits (1):" in done.stdout
     assert "missing file (300):" in done.stdout and "... 100 more" in done.stdout
     assert len(table.read_text().splitlines()) == 303
 

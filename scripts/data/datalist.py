@@ -88,9 +88,7 @@ class Datalist:
             DatalistError: the datalist has no such split.
         """
         if name not in self.splits:
-            raise DatalistError(
-                f"{self.path}: has no {name!r} records, only {', '.join(self.splits)}; name one of these"
-            )
+            raise DatalistError(f"{self.path}: has no {name!r} records, only {', '.join(self.splits)}; name one of these")
         return self.splits[name]
 
     def case_id(self, record: dict) -> str:
@@ -121,9 +119,7 @@ def load_datalist(path: str | Path) -> Datalist:
     _raise_faults(form_faults(path, content))
     folder = os.path.dirname(os.path.abspath(path))
     splits = {
-        split: [
-            _with_paths(record, lambda name: os.path.normpath(os.path.join(folder, name))) for record in content[split]
-        ]
+        split: [_with_paths(record, lambda name: os.path.normpath(os.path.join(folder, name))) for record in content[split]]
         for split in SPLITS
         if split in content
     }
@@ -148,9 +144,7 @@ def check_datalist(path: str | Path, workers: int | None = None, progress: bool 
     return faults + (file_faults(path, content, workers, progress) if isinstance(content, dict) else [])
 
 
-def save_datalist(
-    path: str | Path, task: str, splits: dict[str, list[dict]], name: str = "", description: str = ""
-) -> None:
+def save_datalist(path: str | Path, task: str, splits: dict[str, list[dict]], name: str = "", description: str = "") -> None:
     """Write a datalist whole or not at all.
 
     Args:

@@ -172,9 +172,7 @@ def nullable(check: Check) -> Check:
 def check_share(notes: Notes, key: str, value: Any) -> None:
     """Note a value that is no finite number in [0, 1]."""
     if not is_number(value) or not 0 <= value <= 1:
-        notes.add(
-            "bad probability", key, value, "is not a finite number from 0 to 1", "give a number from 0 to 1, or null"
-        )
+        notes.add("bad probability", key, value, "is not a finite number from 0 to 1", "give a number from 0 to 1, or null")
 
 
 def check_inside(notes: Notes, key: str, box: Any, shape: tuple[int, int] | None) -> None:
@@ -185,9 +183,7 @@ def check_inside(notes: Notes, key: str, box: Any, shape: tuple[int, int] | None
     beyond = [f"{pixels:g} pixels {side} it" for side, pixels in over.items() if pixels > BOX_TOLERANCE]
     if beyond:
         reason = f"leaves the image of {shape[1]} x {shape[0]}, ending {' and '.join(beyond)}"
-        notes.add(
-            "box outside the image", key, box, reason, "cut it at the image's edge, or see whether it is this image's"
-        )
+        notes.add("box outside the image", key, box, reason, "cut it at the image's edge, or see whether it is this image's")
 
 
 def check_index(notes: Notes, key: str, index: Any, images: Any) -> None:

@@ -142,20 +142,14 @@ def _find(words: list[str], lexicon: PhraseLexicon) -> list[_Tag]:
                 found[kind] = max(lengths)
         if found:
             longest = max(found.values())
-            tags.append(
-                _Tag(position, position + longest, frozenset(k for k, size in found.items() if size == longest))
-            )
+            tags.append(_Tag(position, position + longest, frozenset(k for k, size in found.items() if size == longest)))
         position += max(found.values(), default=1)
     return tags
 
 
 def _clauses(words: list[str], tags: list[_Tag], lexicon: PhraseLexicon) -> list[list[_Tag]]:
     """The tags clause by clause."""
-    breaks = {
-        position
-        for position, word in enumerate(words)
-        if word in (".", ";") or _opens_finding(words, position, lexicon)
-    }
+    breaks = {position for position, word in enumerate(words) if word in (".", ";") or _opens_finding(words, position, lexicon)}
     breaks |= {tag.start for tag in tags if "clause_breaks" in tag.kinds}
     edges = [0, *sorted(breaks), len(words)]
     return [[tag for tag in tags if start <= tag.start < end] for start, end in itertools.pairwise(edges)]

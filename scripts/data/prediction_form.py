@@ -117,6 +117,4 @@ def _check_located(notes: Notes, key: str, finding: dict) -> None:
     located = [name for name in ("box", "mask") if finding.get(name) is not None]
     if located and finding.get("image_index") is None:
         reason = f"is null although there is a {' and a '.join(located)}"
-        notes.add(
-            "bad image index", f"{key}.image_index", None, reason, "tell which of the case's images it is, from 0"
-        )
+        notes.add("bad image index", f"{key}.image_index", None, reason, "tell which of the case's images it is, from 0")

@@ -73,9 +73,7 @@ class PredictionWriter:
         self._lines = open(self._temporary / FILE_NAME, "w", encoding="utf-8")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         try:
             self._lines.close()
             if kind is None:

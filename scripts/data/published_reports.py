@@ -69,9 +69,7 @@ def published_prompt(text: str) -> str:
     return " ".join(published_sentences(text, cut_at=None))
 
 
-def published_caption(
-    sentences: Sequence[str], impression_count: int, mode: int, random_state: np.random.RandomState
-) -> str:
+def published_caption(sentences: Sequence[str], impression_count: int, mode: int, random_state: np.random.RandomState) -> str:
     """Draw a caption as the published code does; the same draws from a RandomState of the same seed.
 
     A report of one sentence is returned without a draw. Mode 1: 1 to n - 1 of all n sentences in random order, so the
@@ -93,9 +91,7 @@ def published_caption(
         return sentences[0]
     body = len(sentences) if mode == 1 else len(sentences) - impression_count
     if body < 1:
-        raise ValueError(
-            f"no sentence stands before the impression: {len(sentences)} sentences, all {impression_count} impression"
-        )
+        raise ValueError(f"no sentence stands before the impression: {len(sentences)} sentences, all {impression_count} impression")
     size = random_state.randint(1, body + (mode == 2))
     order = random_state.permutation(body)[:size]
     return ". ".join([sentences[index] for index in order] + list(sentences[body:]))

@@ -12,9 +12,7 @@ _IMPRESSION = (
     r"(?:(?:provisional\s+findings\s+)?impressions?(?:\s*\(pfi\))?|conclusions?(?:\s*(?:/|and|&)\s*\w+)?|opinions?"
     r"|assessments?|(?:final\s+)?diagnos[ie]s|summary)"
 )
-_FINDINGS = (
-    r"(?:(?:(?:technique\s+and|radiographic|radiological|imaging|chest|lung)\s+)?findings?|observations?|description)"
-)
+_FINDINGS = r"(?:(?:(?:technique\s+and|radiographic|radiological|imaging|chest|lung)\s+)?findings?|observations?|description)"
 _OTHERS = (
     r"(?:(?:type\s+of\s+)?exam(?:ination)?s?(?:\s+date)?|indications?|(?:clinical|medical|patient|brief|relevant)\s+\w+"
     r"|history(?:\s+of[^:\n]{0,40})?|reasons?\s+for[^:\n]{0,40}|comparisons?(?:\s+\w+)?|techniques?|procedures?"
@@ -47,9 +45,7 @@ _FOLDS = str.maketrans(
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014", "-")
 )
 # Never the end of a sentence, unless nothing follows.
-_TITLES = frozenset(
-    ("dr", "drs", "mr", "mrs", "ms", "prof", "st", "vs", "cf", "approx", "e.g", "i.e", "eg", "ie", "fig", "resp")
-)
+_TITLES = frozenset(("dr", "drs", "mr", "mrs", "ms", "prof", "st", "vs", "cf", "approx", "e.g", "i.e", "eg", "ie", "fig", "resp"))
 # The end of a sentence only when a capital follows.
 _DOTTED = frozenset(("a.m", "p.m", "u.s", "etc", "al", "jr", "sr"))
 _ITEM = re.compile(r"^[ \t]*(?:[-*•·‣▪][ \t]*|\(?\d{1,2}[.)](?!\d)[ \t]*(?=\S))", re.MULTILINE)
@@ -225,9 +221,7 @@ def sample_caption(
     if not sentences:
         raise ValueError("no sentence to draw a caption from: leave cases without a usable report out")
     if not 0 <= impression_count <= len(sentences):
-        raise ValueError(
-            f"impression_count must be within 0 and {len(sentences)} (the sentences), got {impression_count}"
-        )
+        raise ValueError(f"impression_count must be within 0 and {len(sentences)} (the sentences), got {impression_count}")
     if not 0 <= full_report_chance <= 1:
         raise ValueError(f"full_report_chance must be within 0 and 1, got {full_report_chance}")
     first = len(sentences) - impression_count

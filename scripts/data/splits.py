@@ -54,10 +54,7 @@ def split_by_patient(
             "add patients or ask for fewer splits"
         )
     home = _assign(strata_of, list(fractions.values()), seed)
-    return {
-        name: [record for record in records if home[record["patient_id"]] == number]
-        for number, name in enumerate(fractions)
-    }
+    return {name: [record for record in records if home[record["patient_id"]] == number] for number, name in enumerate(fractions)}
 
 
 def _assign(strata_of: dict[str, Counter], shares: list[float], seed: int) -> dict[str, int]:

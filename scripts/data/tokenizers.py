@@ -94,9 +94,7 @@ class ReportTokenizer:
         units = _index_units(self._traits.take(tokens), real, self.published_lengths)
         if not self.published_lengths and len(empty := (units[3] < 2).nonzero()):
             index = int(empty[0, 0])
-            raise ValueError(
-                f"text {index} of the batch holds no word: {texts[index]!r}; leave it out or give it a text"
-            )
+            raise ValueError(f"text {index} of the batch holds no word: {texts[index]!r}; leave it out or give it a text")
         names = ("word_index", "sentence_index", "word_lengths", "sentence_lengths")
         return {"tokens": tokens, "attention_mask": real.long(), **dict(zip(names, units, strict=True))}
 
@@ -253,9 +251,7 @@ def _load_bert_tokenizer(folder_or_name: str | Path, max_tokens: int):
     if (tokenizer.cls_token, tokenizer.sep_token) != ("[CLS]", "[SEP]"):
         raise TextModelError(f"{folder_or_name}: not a BERT tokenizer (no [CLS] and [SEP]); {way_out}")
     if tokenizer.convert_tokens_to_ids(".") in (None, tokenizer.unk_token_id):
-        raise TextModelError(
-            f"{folder_or_name}: the vocabulary has no '.', so sentences cannot be told apart; {way_out}"
-        )
+        raise TextModelError(f"{folder_or_name}: the vocabulary has no '.', so sentences cannot be told apart; {way_out}")
     return tokenizer
 
 
@@ -339,9 +335,7 @@ def _learn_vocabulary(texts: list[str], vocab_size: int) -> list[str]:
     pieces = [f"##{character}" for character in signs if character.isalnum()]
     smallest = len(_SPECIAL) + len(signs) + len(pieces)
     if vocab_size < smallest:
-        raise ValueError(
-            f"vocab_size must be at least {smallest} to hold every character of the texts, got {vocab_size}"
-        )
+        raise ValueError(f"vocab_size must be at least {smallest} to hold every character of the texts, got {vocab_size}")
     # The trainer numbers "##x" pieces in the order of a hash map, which differs between processes, and breaks ties of
     # merges by those numbers; handed over as special tokens they are numbered first, in our order.
     learner.train_from_iterator(

@@ -70,9 +70,7 @@ def grid_figure(cases: Sequence[Mapping[str, Any]], columns: int) -> Figure:
     columns = min(columns, len(cases))
     rows = ceil(len(cases) / columns)
     legend_inches = 0.45
-    figure = Figure(
-        figsize=(columns * _PANEL_INCHES, rows * (_PANEL_INCHES + 0.4) + legend_inches), dpi=_DPI, layout="constrained"
-    )
+    figure = Figure(figsize=(columns * _PANEL_INCHES, rows * (_PANEL_INCHES + 0.4) + legend_inches), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -83,9 +81,7 @@ def grid_figure(cases: Sequence[Mapping[str, Any]], columns: int) -> Figure:
     handles = _legend_handles(cases)
     if handles:
         # One entry a line where panels are narrow would push the films aside; two fit under one panel.
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), frameon=False, fontsize=9
-        )
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), frameon=False, fontsize=9)
     return figure
 
 

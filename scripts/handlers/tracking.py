@@ -193,9 +193,7 @@ class MLflowTracker:
             self._spool = self._new_spool(id_file)
         for spool in backlog:
             if spool.folder != self._spool.folder and spool.is_abandoned():
-                logger.warning(
-                    "MLflow: the run in %s was killed by process %s; marked KILLED", spool.folder, spool.owner["pid"]
-                )
+                logger.warning("MLflow: the run in %s was killed by process %s; marked KILLED", spool.folder, spool.owner["pid"])
                 spool.own()
                 spool.end("KILLED")
         self._open = True
@@ -222,9 +220,7 @@ class MLflowTracker:
         run_id = id_file.read_text().strip() if id_file.is_file() else None
         spool = next((s for s in spools if run_id in (s.sent()["run_id"], unsent_id(s.run["key"]))), None)
         if spool is None:
-            logger.warning(
-                "MLflow: no run to resume in %s (mlflow_run_id: %s); a new run begins", self.output_dir, run_id
-            )
+            logger.warning("MLflow: no run to resume in %s (mlflow_run_id: %s); a new run begins", self.output_dir, run_id)
             return None
         if spool.status not in ENDED:
             alive = facts.is_alive(spool.owner)

@@ -246,7 +246,5 @@ def training_run_id(training_run: str | Path) -> str:
     if path.is_file():
         return path.read_text().strip()
     if len(path.parts) > 1:
-        raise FileNotFoundError(
-            f"training_run: {path} does not exist; give the training's output_dir or MLflow run id, or null"
-        )
+        raise FileNotFoundError(f"training_run: {path} does not exist; give the training's output_dir or MLflow run id, or null")
     return str(training_run)

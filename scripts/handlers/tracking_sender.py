@@ -221,13 +221,9 @@ class Sender:
         new = [Param(name, value) for name, value in values.items() if name not in known]
         for start in range(0, len(new), MAX_PARAMS_TAGS_PER_BATCH):
             self.client.log_batch(sent["run_id"], params=new[start : start + MAX_PARAMS_TAGS_PER_BATCH])
-        changed = [
-            f"{name}: {known[name]} -> {value}" for name, value in values.items() if known.get(name, value) != value
-        ]
+        changed = [f"{name}: {known[name]} -> {value}" for name, value in values.items() if known.get(name, value) != value]
         if changed:
-            logger.warning(
-                "MLflow: settings changed on resuming, kept in the tag 'params_changed': %s", "; ".join(changed)
-            )
+            logger.warning("MLflow: settings changed on resuming, kept in the tag 'params_changed': %s", "; ".join(changed))
             self._send_tags_record({"values": {"params_changed": "; ".join(changed)}}, sent)
 
     def _send_tags_record(self, record: dict[str, Any], sent: dict[str, Any]) -> None:

@@ -76,9 +76,7 @@ class Worker(threading.Thread):
                 count = Sender(spool).send()
                 spool.tidy()
                 if count:
-                    logger.info(
-                        "MLflow: sent %d records of an earlier run, %s (%s)", count, spool.folder.name, spool.status
-                    )
+                    logger.info("MLflow: sent %d records of an earlier run, %s (%s)", count, spool.folder.name, spool.status)
             except (StoreAway, RunGone) as error:
                 logger.warning("MLflow: an earlier run's records stay in %s: %s", spool.folder, error)
 

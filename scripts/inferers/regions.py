@@ -23,9 +23,7 @@ class Region:
     area_fraction: float
 
 
-def regions_from_map(
-    score_map: np.ndarray, threshold: float, min_area_fraction: float, max_regions: int
-) -> list[Region]:
+def regions_from_map(score_map: np.ndarray, threshold: float, min_area_fraction: float, max_regions: int) -> list[Region]:
     """Cut a map [H, W] into its connected regions above `threshold`: none, one or several, best score first.
 
     Pixels are connected along sides and corners. Nothing is smoothed, filled or joined. NaN (margins that the network

@@ -45,9 +45,7 @@ class ZeroShotClassifier:
     def sides(self) -> Tensor:
         """Embeddings of the affirming and the denying side of each finding, [2, F, D]; computed once."""
         if self._sides is None:
-            means = [
-                [self._mean(self.prompts[name][side]) for name in self.findings] for side in ("positive", "negative")
-            ]
+            means = [[self._mean(self.prompts[name][side]) for name in self.findings] for side in ("positive", "negative")]
             self._sides = torch.stack([torch.stack(side) for side in means])
         return self._sides
 

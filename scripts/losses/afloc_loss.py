@@ -78,9 +78,7 @@ class AFLocLoss(nn.Module):
         terms = {}
         if self.weights["report"]:
             report = gather_rows(texts.report)
-            scores = self.score_temperature * F.cosine_similarity(
-                images.report[:, None], report[None], dim=-1, eps=1e-8
-            )
+            scores = self.score_temperature * F.cosine_similarity(images.report[:, None], report[None], dim=-1, eps=1e-8)
             terms["report"] = sum(symmetric_cross_entropy(gather_rows(scores)))
         for level, lengths in (("sentences", texts.sentence_lengths), ("words", texts.word_lengths)):
             if self.weights[level]:

@@ -85,9 +85,7 @@ class _LocalAlignment(torch.autograd.Function):
     """Forward and hand-written backward of `local_alignment`; regions [B, D, R], units [N, L, D]."""
 
     @staticmethod
-    def forward(
-        ctx, regions: Tensor, units: Tensor, lengths: Tensor, temperatures: tuple[float, float, float]
-    ) -> Tensor:
+    def forward(ctx, regions: Tensor, units: Tensor, lengths: Tensor, temperatures: tuple[float, float, float]) -> Tensor:
         t1, t2, t3 = temperatures
         wide = torch.promote_types(regions.dtype, torch.float32)
         blocks = _blocks(lengths, regions.shape[2], regions.device.type)
@@ -128,9 +126,7 @@ class _LocalAlignment(torch.autograd.Function):
         count = len(saved) // 4
         grad_regions = torch.zeros(regions.shape, dtype=wide, device=regions.device)
         grad_units = torch.zeros(units.shape, dtype=wide, device=units.device)
-        for texts, cosines, contexts, scales in zip(
-            *(saved[k * count : (k + 1) * count] for k in range(4)), strict=True
-        ):
+        for texts, cosines, contexts, scales in zip(*(saved[k * count : (k + 1) * count] for k in range(4)), strict=True):
             length, width = cosines.shape[-1], units.shape[-1]
             words = units[texts, :length].contiguous()
             padding = torch.arange(length, device=units.device) >= lengths[texts, None]
@@ -149,13 +145,9 @@ class _LocalAlignment(torch.autograd.Function):
                 direct = grad_cosines[i] / norms
                 shrink = grad_cosines[i] * cosine
                 grad_context = (
-                    direct[..., None] * words
-                    - (shrink / context_norms.square().clamp_min(_NORM_FLOOR))[..., None] * context
+                    direct[..., None] * words - (shrink / context_norms.square().clamp_min(_NORM_FLOOR))[..., None] * context
                 )
-                grad_words += (
-                    direct[..., None] * context
-                    - (shrink / word_norms.square().clamp_min(_NORM_FLOOR))[..., None] * words
-                )
+                grad_words += direct[..., None] * context - (shrink / word_norms.square().clamp_min(_NORM_FLOOR))[..., None] * words
                 over_units, weights = _attention(image, words, padding, t1)
                 flat = (-1, weights.shape[-1])
                 grad_context = (grad_context * scales[i][..., None]).to(image.dtype)

@@ -41,9 +41,7 @@ def scores_at_threshold(labels: ArrayLike, scores: ArrayLike, threshold: float) 
         ValueError: as `auc`.
     """
     labels, scores = _known(labels, scores)
-    (tn, fp), (fn, tp) = (
-        confusion_matrix(labels, scores >= threshold, labels=[0, 1]) if len(labels) else np.zeros((2, 2))
-    )
+    (tn, fp), (fn, tp) = confusion_matrix(labels, scores >= threshold, labels=[0, 1]) if len(labels) else np.zeros((2, 2))
     return ThresholdScores(
         accuracy=_share(tp + tn, tp + tn + fp + fn),
         sensitivity=_share(tp, tp + fn),
@@ -52,9 +50,7 @@ def scores_at_threshold(labels: ArrayLike, scores: ArrayLike, threshold: float) 
     )
 
 
-def choose_threshold(
-    labels: ArrayLike, scores: ArrayLike, criterion: Literal["youden", "accuracy"] = "youden"
-) -> float:
+def choose_threshold(labels: ArrayLike, scores: ArrayLike, criterion: Literal["youden", "accuracy"] = "youden") -> float:
     """The score from which a case counts as present, best by a criterion; chosen on validation cases, never the test's.
 
     Args:

@@ -56,9 +56,7 @@ def min_max(heat: ArrayLike, margin: int = 0) -> NDArray[np.floating]:
     return heat
 
 
-def iou_at_thresholds(
-    heat: ArrayLike, truth: ArrayLike, thresholds: Sequence[float] = THRESHOLDS
-) -> NDArray[np.float64]:
+def iou_at_thresholds(heat: ArrayLike, truth: ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> NDArray[np.float64]:
     """Intersection over union of `heat > threshold` and the truth, [T], 0..1.
 
     A miss is 0, not NaN: NaN only where nothing is there and nothing is predicted. A constant map, normalised by
@@ -156,9 +154,7 @@ def boxes_to_mask(boxes: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]
     return mask
 
 
-def false_region_rate_at_recall(
-    present_scores: ArrayLike, absent_scores: ArrayLike, recall: float = 0.8
-) -> FalseRegionRate:
+def false_region_rate_at_recall(present_scores: ArrayLike, absent_scores: ArrayLike, recall: float = 0.8) -> FalseRegionRate:
     """How often a region is shown where the finding is absent, at the threshold that keeps `recall` of the present.
 
     The threshold is the highest score such that at least `recall` of the present cases reach it.
@@ -174,9 +170,7 @@ def false_region_rate_at_recall(
     present = np.sort(np.asarray(present_scores, dtype=np.float64).ravel())[::-1]
     absent = np.asarray(absent_scores, dtype=np.float64).ravel()
     if present.size == 0 or absent.size == 0 or np.isnan(present).any() or np.isnan(absent).any():
-        raise ValueError(
-            f"needs present and absent cases with scores: got {present.size} and {absent.size}, NaN counts as none"
-        )
+        raise ValueError(f"needs present and absent cases with scores: got {present.size} and {absent.size}, NaN counts as none")
     if not 0 < recall <= 1:
         raise ValueError(f"recall must lie in (0, 1], got {recall}")
     # 0.07 * 100 is 7.000000000000001 in floating point; eight cases are not meant.

@@ -123,13 +123,9 @@ def evaluate_as_published(
         ValueError: numbers of maps, truths and findings differ, or there are none.
     """
     if not len(heats) == len(truths) == len(findings) or len(heats) == 0:
-        raise ValueError(
-            f"expected as many heat maps, truths and findings: got {len(heats)}, {len(truths)}, {len(findings)}"
-        )
+        raise ValueError(f"expected as many heat maps, truths and findings: got {len(heats)}, {len(truths)}, {len(findings)}")
     maps = [min_max(heat, margin) for heat in heats]
-    ious = np.array(
-        [[published_iou(m, t, threshold) for threshold in THRESHOLDS] for m, t in zip(maps, truths, strict=True)]
-    )
+    ious = np.array([[published_iou(m, t, threshold) for threshold in THRESHOLDS] for m, t in zip(maps, truths, strict=True)])
     cnrs = np.array([published_cnr(m, t) for m, t in zip(maps, truths, strict=True)])
     return results_as_published(ious, cnrs, findings, seed)
 

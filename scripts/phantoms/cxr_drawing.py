@@ -99,9 +99,7 @@ def _mediastinum(body: Body, canvas: Canvas) -> np.ndarray:
     left = body.place(LEFT, left_s, np.array(left_y) * h)
     right = body.place(RIGHT, right_s, np.array(left_y) * h)[::-1]
     column = canvas.fill(np.vstack([left, right]), 0.022)
-    knob = canvas.fill(
-        body.place(LEFT, 0, 0.27 * h) + circle((m * 0.82, 0.0), (body.knob * 1.15, body.knob * 1.3)), 0.012
-    )
+    knob = canvas.fill(body.place(LEFT, 0, 0.27 * h) + circle((m * 0.82, 0.0), (body.knob * 1.15, body.knob * 1.3)), 0.012)
     return np.maximum(column, knob)
 
 
@@ -189,9 +187,7 @@ def _spine(body: Body, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     spine = body.place(LEFT, 0, ends)
     canvas.stroke(plates, [spine[i] + np.array([[-0.1, 0], [0.1, 0]]) for i in range(len(ends))], 0.014, 255)
     dots = [
-        spine[i] + np.array([[side * 0.065, step * 0.4], [side * 0.065, step * 0.55]])
-        for i in range(len(ends))
-        for side in (-1, 1)
+        spine[i] + np.array([[side * 0.065, step * 0.4], [side * 0.065, step * 0.55]]) for i in range(len(ends)) for side in (-1, 1)
     ]
     canvas.stroke(pedicles, dots, 0.03, 255)
     detail = plates.astype(np.float32) / 255 + 0.7 * (pedicles.astype(np.float32) / 255)
@@ -219,9 +215,7 @@ def _vessels(body: Body, canvas: Canvas, rng: np.random.Generator) -> np.ndarray
         size = body.hilum_size
         for dy in (-0.09, 0.0, 0.1):
             centre = hilum + np.array([side * rng.uniform(-0.035, 0.02), dy * size + rng.uniform(-0.02, 0.02)])
-            cv2.fillPoly(
-                trunks, [canvas.pixels(circle(tuple(centre), (0.055 * size, 0.085 * size)))], 255, cv2.LINE_AA, 4
-            )
+            cv2.fillPoly(trunks, [canvas.pixels(circle(tuple(centre), (0.055 * size, 0.085 * size)))], 255, cv2.LINE_AA, 4)
     lines = cv2.GaussianBlur(drawn, (0, 0), 0.6).astype(np.float32) / 255
     return lines + 0.9 * canvas.soften(trunks.astype(np.float32) / 255, 0.03)
 
@@ -282,7 +276,5 @@ def _trachea(body: Body, canvas: Canvas) -> np.ndarray:
     fork = np.array([0.0, 0.31 * h])
     for side in (RIGHT, LEFT):
         s, level = body.hilum(side)
-        canvas.stroke(
-            mask, [np.stack([body.place(RIGHT, 0.02, fork[1]), body.place(side, s * 0.8, level - 0.04)])], 0.06, 170
-        )
+        canvas.stroke(mask, [np.stack([body.place(RIGHT, 0.02, fork[1]), body.place(side, s * 0.8, level - 0.04)])], 0.06, 170)
     return 0.1 * canvas.soften(mask.astype(np.float32) / 255, 0.018)

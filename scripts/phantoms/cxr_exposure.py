@@ -135,9 +135,7 @@ _DRAW_DEVICE = {
 def expose(attenuation: np.ndarray, canvas: Canvas, technique: Technique, rng: np.random.Generator) -> np.ndarray:
     """Turn attenuation into a film, [H, W] uint8, of random exposure, scatter, sharpness, noise, marker and border."""
     shape = attenuation.shape
-    scatter = cv2.GaussianBlur(
-        cv2.resize(attenuation, None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA), (0, 0), 3.0
-    )
+    scatter = cv2.GaussianBlur(cv2.resize(attenuation, None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA), (0, 0), 3.0)
     share = rng.uniform(0.0, 0.25)
     image = (1 - share) * attenuation + share * cv2.resize(scatter, shape[::-1])
     image = 1 / (1 + np.exp(-(image - rng.uniform(0.45, 0.75)) * rng.uniform(2.5, 5.0)))
@@ -168,9 +166,7 @@ def _marker(film: np.ndarray, technique: Technique, rng: np.random.Generator) ->
     x = int(columns * (rng.uniform(0.86, 0.93) if left else rng.uniform(0.03, 0.08)))
     y = int(rows * rng.uniform(0.06, 0.16))
     grey = int(rng.integers(200, 256))
-    cv2.putText(
-        film, "L" if left else "R", (x, y), cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.4, 0.65), grey, 1, cv2.LINE_AA
-    )
+    cv2.putText(film, "L" if left else "R", (x, y), cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.4, 0.65), grey, 1, cv2.LINE_AA)
     if technique.projection == "AP" and rng.random() < 0.7:
         cv2.putText(film, "AP", (x, y + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.3, grey, 1, cv2.LINE_AA)
         x = min(x, columns - 46)

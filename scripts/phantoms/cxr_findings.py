@@ -214,9 +214,7 @@ def _triangle(body: Body, side: str, angle: float, length: float, rng: np.random
     return np.vstack([one, two[::-1]])
 
 
-def _round(
-    chest: Chest, centre: tuple[float, float], radius: float, lobes: int, rng: np.random.Generator
-) -> np.ndarray:
+def _round(chest: Chest, centre: tuple[float, float], radius: float, lobes: int, rng: np.random.Generator) -> np.ndarray:
     """Outline of a round or lobulated solid."""
     outline = circle((0.0, 0.0), radius, 48)
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -232,9 +230,7 @@ def _solid(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
     outline = _round(chest, centre, radius, 4 if mass else 2, rng)
     sharp = canvas.fill(outline)
     shape = canvas.soften(sharp, rng.uniform(0.008, 0.02))
-    dome = np.sqrt(
-        np.clip(1 - ((canvas.x - centre[0]) ** 2 + (canvas.y - centre[1]) ** 2) / (1.25 * radius) ** 2, 0, 1)
-    )
+    dome = np.sqrt(np.clip(1 - ((canvas.x - centre[0]) ** 2 + (canvas.y - centre[1]) ** 2) / (1.25 * radius) ** 2, 0, 1))
     strength = rng.uniform(0.22, 0.38) if mass else rng.uniform(0.25, 0.42)
     chest.sharp *= 1 - 0.6 * shape
     chest.added += strength * shape * (0.5 + 0.5 * dome) * np.clip(1.5 * chest.fields[side], 0, 1)

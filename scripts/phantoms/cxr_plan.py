@@ -54,9 +54,7 @@ _CELLS = {
     "mass": [(side, zone) for side in _BOTH for zone in _ZONES],
     "cardiomegaly": [("", "")],
     "pulmonary edema": [("bilateral", "perihilar")],
-    "reticular opacity": [
-        (side, zone) for side in ("right", "left", "bilateral") for zone in ("upper", "lower", "lower")
-    ],
+    "reticular opacity": [(side, zone) for side in ("right", "left", "bilateral") for zone in ("upper", "lower", "lower")],
     "hilar enlargement": [
         ("right", "hilar"),
         ("left", "hilar"),

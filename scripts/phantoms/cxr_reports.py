@@ -135,9 +135,7 @@ def _state(phrase: Phrase, rng: np.random.Generator) -> str:
 def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -> list[str]:
     """Denials, normal sentences, devices and sentences beside the point, in random order after one denial."""
     absent = [label for label in LABELS if label not in present]
-    usual = [
-        label for label in absent if label in ("consolidation", "pleural effusion", "pneumothorax", "pulmonary edema")
-    ]
+    usual = [label for label in absent if label in ("consolidation", "pleural effusion", "pneumothorax", "pulmonary edema")]
     denied = list(rng.permutation(usual)) + list(rng.permutation([label for label in absent if label not in usual]))
     sentences = []
     for _ in range(rng.integers(1, 4)):

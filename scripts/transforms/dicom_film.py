@@ -105,9 +105,7 @@ def _check_single_image(path: Path, dataset: Dataset) -> None:
         raise ReadError(path, f"is {_NOT_IMAGES[modality]}, not a film")
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if not isinstance(syntax, UID) or not syntax.is_transfer_syntax:
-        raise ReadError(
-            path, "its file meta information states no transfer syntax, so pixels cannot be decoded; export it anew"
-        )
+        raise ReadError(path, "its file meta information states no transfer syntax, so pixels cannot be decoded; export it anew")
     if "PixelData" not in dataset:
         raise ReadError(path, "this DICOM holds no pixel data, or is cut short before their end")
     try:

@@ -36,9 +36,7 @@ class Letterbox:
 
     def __post_init__(self) -> None:
         if len(self.native_shape) != 2 or min(*self.native_shape, self.size) < 1:
-            raise ValueError(
-                f"a letterbox wants a film [H, W] and a positive size, got {self.native_shape} and {self.size}"
-            )
+            raise ValueError(f"a letterbox wants a film [H, W] and a positive size, got {self.native_shape} and {self.size}")
         # Plain integers, so that equal geometries are equal whether they come from NumPy, Torch or a file.
         object.__setattr__(self, "native_shape", tuple(int(side) for side in self.native_shape))
 

@@ -23,9 +23,7 @@ def nifti_fault(path: str | Path) -> str | None:
     if not start:
         return "the file is empty (0 bytes)"
     if (path.suffix == ".gz") != (start == _GZIP_SIGNATURE):
-        return (
-            "the name ends in .gz but the content is not compressed" if path.suffix == ".gz" else "is gzip without .gz"
-        )
+        return "the name ends in .gz but the content is not compressed" if path.suffix == ".gz" else "is gzip without .gz"
     try:
         image = nib.load(path)
     except (ImageFileError, HeaderDataError, ValueError, OSError, EOFError, zlib.error):
@@ -41,8 +39,6 @@ def nifti_fault(path: str | Path) -> str | None:
     try:
         voxels = np.asanyarray(image.dataobj)
     except (ValueError, OSError, EOFError, zlib.error):
-        return (
-            f"is cut short: the header promises {image.shape} voxels of {image.get_data_dtype()}, the file holds fewer"
-        )
+        return f"is cut short: the header promises {image.shape} voxels of {image.get_data_dtype()}, the file holds fewer"
     bad = voxels.size - int(np.isfinite(voxels).sum())
     return f"{bad} voxels are NaN or infinite" if bad else None

@@ -14,9 +14,7 @@ class ReadError(UserError):
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(
-            str(path), reason
-        )  # both arguments kept, so that the error survives pickling between processes
+        super().__init__(str(path), reason)  # both arguments kept, so that the error survives pickling between processes
         self.path = str(path)
         self.reason = reason
 

@@ -46,9 +46,7 @@ def read_film(path: str | Path) -> np.ndarray:
     elif is_dicom(data):
         film = read_dicom(path, data)
     else:
-        raise ReadError(
-            path, "is neither PNG, JPEG nor DICOM by its content: no signature of a picture, no 'DICM' at byte 128"
-        )
+        raise ReadError(path, "is neither PNG, JPEG nor DICOM by its content: no signature of a picture, no 'DICM' at byte 128")
     if min(film.shape) < SMALLEST_SIDE:
         raise ReadError(
             path,

@@ -152,16 +152,12 @@ def _resnet(state: dict[str, Tensor]) -> str:
     return min(RESNETS, key=distance)
 
 
-def _text_encoder(
-    state: dict[str, Tensor], shapes: dict[str, Sequence[int]], attention_heads: int | None
-) -> dict[str, int]:
+def _text_encoder(state: dict[str, Tensor], shapes: dict[str, Sequence[int]], attention_heads: int | None) -> dict[str, int]:
     """BERT's configuration, read off the shapes of its weights."""
     vocabulary, hidden = shapes[f"{BERT}embeddings.word_embeddings.weight"]
     heads = attention_heads or max(hidden // 64, 1)
     if hidden % heads:
-        raise ConversionError(
-            f"{heads} attention heads do not divide BERT's hidden size {hidden}: give attention_heads"
-        )
+        raise ConversionError(f"{heads} attention heads do not divide BERT's hidden size {hidden}: give attention_heads")
     numbers = [key.split(".")[4] for key in state if key.startswith(f"{BERT}encoder.layer.")]
     return {
         "vocab_size": vocabulary,

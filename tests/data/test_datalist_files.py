@@ -170,16 +170,12 @@ def test_real_films_with_radiologists_boxes_and_masks(shared_data, tmp_path):
         rows = [row for row in csv.DictReader(file) if row["mask_files"] or row["boxes"] not in ("", "[]")][:30]
     records = []
     for row in rows:
-        boxes = [
-            [b["xmin"], b["ymin"], b["xmax"] - b["xmin"], b["ymax"] - b["ymin"]] for b in pixel_boxes(row["boxes"])
-        ]
+        boxes = [[b["xmin"], b["ymin"], b["xmax"] - b["xmin"], b["ymax"] - b["ymin"]] for b in pixel_boxes(row["boxes"])]
         masks = [str(shared_data / "cxr" / name) for name in row["mask_files"].split(";") if name]
         findings = [{"label": "x", "mask": mask} for mask in masks]
         findings += [{"label": "x", "boxes": boxes}] if boxes else []
         image = str(shared_data / "cxr" / row["file"])
-        records.append(
-            {"study_id": row["file"], "patient_id": row["patient_or_exam"], "image": image, "findings": findings}
-        )
+        records.append({"study_id": row["file"], "patient_id": row["patient_or_exam"], "image": image, "findings": findings})
     findings = [finding for record in records for finding in record["findings"]]
     assert sum("mask" in finding for finding in findings) > 20 and any("boxes" in finding for finding in findings)
     assert check(tmp_path, "cxr", *records) == []

@@ -162,9 +162,7 @@ HARD = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("polarity", "phrase"), [(key, phrase) for key, phrases in PHRASES.items() for phrase in phrases]
-)
+@pytest.mark.parametrize(("polarity", "phrase"), [(key, phrase) for key, phrases in PHRASES.items() for phrase in phrases])
 def test_polarity(polarity, phrase):
     assert phrase_polarity(phrase) == polarity
     assert phrase_polarity(phrase.upper() + ".") == polarity

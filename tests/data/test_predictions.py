@@ -47,15 +47,12 @@ def test_what_is_written_reads_back(tmp_path):
             "box": [5, 10, 25, 10],
             "mask": str(tmp_path / "out" / "masks" / name),
         },
-        dict.fromkeys(("text", "anatomy", "probability", "confidence", "image_index", "box", "mask"))
-        | {"label": "Normal"},
+        dict.fromkeys(("text", "anatomy", "probability", "confidence", "image_index", "box", "mask")) | {"label": "Normal"},
     ]
     assert second["images"] == [str(tmp_path / "out" / "films/2.png")] and second["findings"] == []
     stored = cv2.imread(first["findings"][0]["mask"], cv2.IMREAD_UNCHANGED)
     assert stored.dtype == np.uint8 and np.array_equal(stored, square() * np.uint8(255))
-    assert json.loads((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()[0])["images"] == [
-        "/films/1.png"
-    ]
+    assert json.loads((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()[0])["images"] == ["/films/1.png"]
 
 
 def test_an_exception_leaves_older_predictions_and_nothing_half(tmp_path):

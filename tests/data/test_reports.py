@@ -162,8 +162,7 @@ def test_full_report_has_its_own_chance():
 
 def test_an_impression_stays_whole_at_the_end():
     captions = {
-        sample_caption(["a", "b", "c", "y", "z"], np.random.RandomState(seed), 2, full_report_chance=0)
-        for seed in range(500)
+        sample_caption(["a", "b", "c", "y", "z"], np.random.RandomState(seed), 2, full_report_chance=0) for seed in range(500)
     }
     assert all(caption.endswith("y. z") for caption in captions)
     # ordered subsets of three: 3 of one, 6 of two, 6 of three

@@ -171,9 +171,7 @@ def slow_units(tokens, published):
 def test_units_equal_a_slow_count(published):
     draw = random.Random(0)
     for _ in range(500):
-        body = draw.choices(
-            ["a", "b", ".", "##c", "##.", "[UNK]", "["], weights=[4, 2, 4, 3, 1, 1, 1], k=draw.randrange(12)
-        )
+        body = draw.choices(["a", "b", ".", "##c", "##.", "[UNK]", "["], weights=[4, 2, 4, 3, 1, 1, 1], k=draw.randrange(12))
         tokens = ["[CLS]", *body, "[SEP]", *["[PAD]"] * draw.randrange(3)]
         assert unit_indices(tokens, published)[1:] == slow_units(tokens, published), tokens
 
@@ -181,9 +179,7 @@ def test_units_equal_a_slow_count(published):
 def test_a_batch_equals_its_rows(tokenizer, values):
     batch = tokenizer(values["reports"])
     length = int(batch["attention_mask"].sum(1).max())
-    assert all(
-        batch[name].shape == (4, length) for name in ("tokens", "attention_mask", "word_index", "sentence_index")
-    )
+    assert all(batch[name].shape == (4, length) for name in ("tokens", "attention_mask", "word_index", "sentence_index"))
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
     for row, text in enumerate(values["reports"]):
         alone = tokenizer([text])
@@ -269,9 +265,7 @@ TEXTS = [
 
 
 def test_text_model_serves_tokenizer_and_network(tmp_path):
-    folder = train_text_model(
-        TEXTS, tmp_path / "text", vocab_size=180, hidden_size=32, layers=2, heads=2, max_positions=40
-    )
+    folder = train_text_model(TEXTS, tmp_path / "text", vocab_size=180, hidden_size=32, layers=2, heads=2, max_positions=40)
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
         "tokenizer.json",

@@ -79,9 +79,7 @@ def test_the_legend_names_what_is_shown_and_no_more(case):
 def test_a_grid_holds_every_case_and_leaves_no_global_figure(case, tmp_path):
     empty = {"film": np.linspace(0, 1, 60 * 40).reshape(60, 40), "heat": None, "boxes": [], "mask": None, "regions": []}
     long = " ".join(["a phrase that has to be wrapped"] * 4)
-    figure = grid_figure(
-        [case, {**empty, "title": long}, {**case, "heat": np.full((80, 100), np.nan), "title": "?"}], columns=2
-    )
+    figure = grid_figure([case, {**empty, "title": long}, {**case, "heat": np.full((80, 100), np.nan), "title": "?"}], columns=2)
     figure.savefig(tmp_path / "grid.png")
     assert (tmp_path / "grid.png").stat().st_size > 10_000
     titles = [axis.get_title() for axis in figure.axes]

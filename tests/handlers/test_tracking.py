@@ -98,11 +98,7 @@ def test_run_records_what_it_was_made_of(uri, tmp_path):
     assert data.dataset.name == "films" and json.loads(data.dataset.profile)["training"] == 3
     assert params["datalist.sha256"] == subprocess.check_output(["sha256sum", datalist], text=True).split()[0]
     tags = run.data.tags
-    assert (
-        tags["bundle"] == "cxr_localization"
-        and tags["version.torch"] == torch.__version__
-        and tags["epochs"] == "1 of 1"
-    )
+    assert tags["bundle"] == "cxr_localization" and tags["version.torch"] == torch.__version__ and tags["epochs"] == "1 of 1"
     assert tags["process.pid"] == str(os.getpid()) and "pytest" in tags["command_line"]
     assert [step for step, _ in history(uri, run.info.run_id, "train/loss")] == list(range(1, 13))
     assert history(uri, run.info.run_id, "train/loss")[3][1] == pytest.approx(0.25)
@@ -319,10 +315,7 @@ def _spool(uri, tmp_path):
 
 def test_sending_everything_again_changes_nothing(uri, tmp_path):
     spool = _spool(uri, tmp_path)
-    points = [
-        {"kind": "metrics", "step": s, "time": 1000 + s, "values": {"a": 0.1 * s, "b": float("nan")}}
-        for s in range(1500)
-    ]
+    points = [{"kind": "metrics", "step": s, "time": 1000 + s, "values": {"a": 0.1 * s, "b": float("nan")}} for s in range(1500)]
     spool.append_all(points)
     spool.append("params", values={"p": "1"})
     spool.append("dataset", name="d", path="/d.json", sha256="0" * 64, sizes={"training": 2}, context="training")

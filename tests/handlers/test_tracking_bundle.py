@@ -27,9 +27,7 @@ def config(folder, tracker):
     shared = {"device": "@device", "network": "@network_def", "decollate": False}
     loader = {"_target_": "DataLoader", "dataset": "@train#dataset", "batch_size": 2}
     handlers = {"train": [HANDLER], "validate": ["@tracker"]} if tracker else {"train": [], "validate": []}
-    train_handlers = [
-        {"_target_": "ValidationHandler", "interval": "@val_interval", "validator": "@validate#evaluator"}
-    ]
+    train_handlers = [{"_target_": "ValidationHandler", "interval": "@val_interval", "validator": "@validate#evaluator"}]
     return {
         "bundle_root": str(folder), "dataset_dir": "x", "output_dir": "$@bundle_root + '/runs'", "val_interval": 1,
         "tracking_uri": f"sqlite:///{folder}/mlflow.db", "seed": 4, "lr": 0.1, "site_password": "geheim",

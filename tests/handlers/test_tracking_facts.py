@@ -75,11 +75,7 @@ def test_store_address(monkeypatch, tmp_path):
 
 def test_training_run_id_by_id_file_or_folder(tmp_path):
     (tmp_path / "mlflow_run_id").write_text("abc\n")
-    assert (
-        facts.training_run_id("abc")
-        == facts.training_run_id(tmp_path)
-        == facts.training_run_id(tmp_path / "mlflow_run_id")
-    )
+    assert facts.training_run_id("abc") == facts.training_run_id(tmp_path) == facts.training_run_id(tmp_path / "mlflow_run_id")
     with pytest.raises(FileNotFoundError, match="training_run"):
         facts.training_run_id(tmp_path / "none")
 

@@ -124,9 +124,7 @@ def test_paired_difference_is_narrower_than_the_runs_apart():
 
 def test_p_values_are_uniform_when_runs_do_not_differ():
     rng = np.random.default_rng(9)
-    p_values = [
-        paired_bootstrap(rng.normal(size=60), rng.normal(size=60), range(60), n=200).p_value for _ in range(150)
-    ]
+    p_values = [paired_bootstrap(rng.normal(size=60), rng.normal(size=60), range(60), n=200).p_value for _ in range(150)]
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
     assert min(p_values) >= 2 / 201
 

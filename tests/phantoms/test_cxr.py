@@ -43,9 +43,7 @@ def test_training_records_hold_film_and_report_alone(datalist):
     for split in ("validation", "test"):
         for record in content[split]:
             assert set(record["labels"].values()) <= {0, 1}
-            assert {f["label"] for f in record["findings"]} == {
-                name for name, value in record["labels"].items() if value
-            }
+            assert {f["label"] for f in record["findings"]} == {name for name, value in record["labels"].items() if value}
 
 
 def test_masks_and_boxes_agree_on_disk(datalist):

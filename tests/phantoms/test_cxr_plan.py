@@ -31,18 +31,12 @@ def test_no_film_holds_a_label_twice_or_edema_with_what_it_hides(plans, split):
 
 def test_unseen_pairs_occur_in_the_test_split_only(plans):
     where = {
-        split: Counter(
-            plan.label for film in films for plan in film if (plan.side, plan.zone) == UNSEEN_PAIRS.get(plan.label)
-        )
+        split: Counter(plan.label for film in films for plan in film if (plan.side, plan.zone) == UNSEEN_PAIRS.get(plan.label))
         for split, films in plans.items()
     }
     assert not where["training"] and not where["validation"]
     assert set(where["test"]) == set(UNSEEN_PAIRS) and min(where["test"].values()) >= 10
-    assert all(
-        plan.unseen == ((plan.side, plan.zone) == UNSEEN_PAIRS.get(plan.label))
-        for film in plans["test"]
-        for plan in film
-    )
+    assert all(plan.unseen == ((plan.side, plan.zone) == UNSEEN_PAIRS.get(plan.label)) for film in plans["test"] for plan in film)
 
 
 def test_both_halves_of_an_unseen_pair_are_seen_in_training(plans):

@@ -108,11 +108,7 @@ def test_unseen_pairs_are_never_written_outside_the_test_split(reports):
     for split, _, _, report in reports:
         for clause in re.split(r"[.,]| and ", report.text):
             for label, (side, zone) in UNSEEN_PAIRS.items():
-                if (
-                    re.search(WORDS[label], clause, re.I)
-                    and side in clause.lower()
-                    and re.search(PLACES[zone], clause, re.I)
-                ):
+                if re.search(WORDS[label], clause, re.I) and side in clause.lower() and re.search(PLACES[zone], clause, re.I):
                     found[split] += 1
     assert found["training"] == found["validation"] == 0
     assert found["test"] > 20

@@ -72,9 +72,7 @@ def test_linear_window(film_of):
 
 
 def test_window_reads_rescaled_values(film_of):
-    film = read_film(
-        film_of(TWELVE_BITS, 12, WindowCenter=-24, WindowWidth=501, RescaleSlope=0.5, RescaleIntercept=-1024)
-    )
+    film = read_film(film_of(TWELVE_BITS, 12, WindowCenter=-24, WindowWidth=501, RescaleSlope=0.5, RescaleIntercept=-1024))
     np.testing.assert_allclose(film, np.clip((TWELVE_BITS / 2 - 1024 + 24.5) / 500 + 0.5, 0, 1), atol=1e-6)
 
 
@@ -135,9 +133,7 @@ def test_frames_segmentations_and_wide_pixels_are_refused(film_of):
 
 
 def test_what_is_missing_is_named_with_its_meaning(film_of):
-    with pytest.raises(
-        ReadError, match=r"BitsStored \(the bits in use.*PixelRepresentation \(whether stored values are signed\)"
-    ):
+    with pytest.raises(ReadError, match=r"BitsStored \(the bits in use.*PixelRepresentation \(whether stored values are signed\)"):
         read_film(film_of(TWELVE_BITS, without=("BitsStored", "PixelRepresentation")))
     with pytest.raises(ReadError, match="no pixel data"):
         read_film(film_of(TWELVE_BITS, without=("PixelData",)))

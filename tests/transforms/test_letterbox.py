@@ -92,8 +92,7 @@ def test_masks_take_the_nearest_pixel_centre(shape):
     # The centre of network pixel k lies at (2k + 1) * side / (2n); on the edge between two pixels either is nearest.
     doubled = [(2 * np.arange(n) + 1) * side for n, side in zip(inner, shape, strict=True)]
     lower, upper = (
-        mask[np.ix_(*((centres - take) // (2 * n) for centres, n in zip(doubled, inner, strict=True)))]
-        for take in (1, 0)
+        mask[np.ix_(*((centres - take) // (2 * n) for centres, n in zip(doubled, inner, strict=True)))] for take in (1, 0)
     )
     inside = found[top : top + inner[0], left : left + inner[1]]
     assert ((inside == lower) | (inside == upper)).all()
@@ -111,12 +110,8 @@ def test_a_ramp_of_native_coordinates_survives_away_from_borders(shape, axis):
     assert native.shape == shape
     margin = int(2 * np.ceil(max(side / inner, inner / side)))
     along = native.mean(1 - axis)
-    exact = (
-        side >= inner
-    )  # a film smaller than the square is antialiased, whose sampled triangle is lopsided by a little
-    np.testing.assert_allclose(
-        along[margin:-margin], np.arange(side)[margin:-margin], atol=1e-9 * side if exact else 0.05
-    )
+    exact = side >= inner  # a film smaller than the square is antialiased, whose sampled triangle is lopsided by a little
+    np.testing.assert_allclose(along[margin:-margin], np.arange(side)[margin:-margin], atol=1e-9 * side if exact else 0.05)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -79,9 +79,7 @@ def test_every_real_file_is_read_or_refused_with_its_reason(shared_data):
         print(f"{name:45} {text}")
         if refused != (words is not READ) or (refused and not all(word in result.reason for word in words)):
             faults.append(f"{name}: {text}")
-        if not refused and not (
-            result.dtype == np.float32 and result.ndim == 2 and 0 <= result.min() < result.max() <= 1
-        ):
+        if not refused and not (result.dtype == np.float32 and result.ndim == 2 and 0 <= result.min() < result.max() <= 1):
             faults.append(f"{name}: {result.dtype} {result.shape} {result.min()}..{result.max()}")
     assert not faults
 
@@ -91,9 +89,7 @@ def test_monochrome1_looks_like_its_monochrome2_twin(shared_data):
     np.testing.assert_allclose(first, second, atol=1 / 4095)
 
 
-@pytest.mark.parametrize(
-    ("name", "source"), [("mono2_12bit", "00000005_001"), ("rle", "00000459_021"), ("rgb", "00000495_000")]
-)
+@pytest.mark.parametrize(("name", "source"), [("mono2_12bit", "00000005_001"), ("rle", "00000459_021"), ("rgb", "00000495_000")])
 def test_dicom_made_from_a_film_reads_like_the_film(shared_data, name, source):
     """The copies are of half the size; 12-bit ones are the 8-bit levels times 16."""
     copy = read_film(shared_data / f"dicom/derived_cxr/{name}.dcm")

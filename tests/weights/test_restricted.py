@@ -25,9 +25,7 @@ class Call:
         return self.parts
 
 
-def archive(
-    path: Path, pickled: bytes, storages: dict[str, bytes] | None = None, compression=zipfile.ZIP_STORED
-) -> Path:
+def archive(path: Path, pickled: bytes, storages: dict[str, bytes] | None = None, compression=zipfile.ZIP_STORED) -> Path:
     """A checkpoint in torch.save's zip format around any pickle."""
     with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("archive/data.pkl", pickled)
@@ -167,13 +165,7 @@ def test_calls_hidden_in_storages_are_refused(tmp_path):
     trap = tmp_path / "trap"
     call = named("os", "mkdir", os.fsencode(trap))[2:-1]  # without frame
     for hidden in (b"storage", b"module"):
-        pickled = (
-            b"\x80\x02(X"
-            + struct.pack("<I", len(hidden))
-            + hidden
-            + call
-            + b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ."
-        )
+        pickled = b"\x80\x02(X" + struct.pack("<I", len(hidden)) + hidden + call + b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ."
         with pytest.raises(ConversionError, match=r"os\.mkdir"):
             read_checkpoint(archive(tmp_path / "x.ckpt", pickled, {"0": FOUR_FLOATS}))
     assert not trap.exists()
@@ -242,9 +234,7 @@ def test_truncated_files_are_refused_at_any_length(tmp_path, modern, afloc_golde
         read_checkpoint(tmp_path / "x.pt")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n", bytes(1000), b"PK\x03\x04"]
-)
+@pytest.mark.parametrize("content", [b"", b"hello", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n", bytes(1000), b"PK\x03\x04"])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "x.ckpt").write_bytes(content)
     with pytest.raises(ConversionError, match="not a readable checkpoint") as refusal:

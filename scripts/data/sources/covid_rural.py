@@ -52,9 +52,7 @@ def build(source_dir: str | Path) -> dict[str, list[dict]]:
     faults.stop_if_any()
 
     films = sorted(name for name in os.listdir(films_dir) if name.lower().endswith(".jpg"))
-    masks = {
-        Path(name).stem: masks_dir / name for name in sorted(os.listdir(masks_dir)) if name.lower().endswith(".png")
-    }
+    masks = {Path(name).stem: masks_dir / name for name in sorted(os.listdir(masks_dir)) if name.lower().endswith(".png")}
     named = {film: FILM.fullmatch(film) for film in films}
     strange = [film for film, match in named.items() if match is None]
     if strange or not films:

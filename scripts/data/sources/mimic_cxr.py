@@ -151,9 +151,7 @@ def _with_reports(records: list[dict], faults: SourceFaults, skip_missing: bool)
         found = pool.map(_read_report, paths, chunksize=256)
         texts = dict(zip(paths, tqdm(found, "reading reports", len(paths), leave=False), strict=True))
     present = {path for path, text in texts.items() if text is not None}
-    records = keep_present(
-        records, present, "report", faults, skip_missing, "extract mimic-cxr-reports.zip (see reports_dir)"
-    )
+    records = keep_present(records, present, "report", faults, skip_missing, "extract mimic-cxr-reports.zip (see reports_dir)")
     for record in records:
         record["report"] = texts[record["report"]]
     return records

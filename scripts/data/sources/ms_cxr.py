@@ -68,9 +68,7 @@ def build(
     return splits
 
 
-def _checked(
-    table: pd.DataFrame, path: Path, images_dir: Path, official_splits: bool, faults: SourceFaults
-) -> pd.DataFrame:
+def _checked(table: pd.DataFrame, path: Path, images_dir: Path, official_splits: bool, faults: SourceFaults) -> pd.DataFrame:
     """The table with box, patient, study, image and split in columns of their own."""
     table["box"] = pd.Series(boxes_of(table, ("x", "y", "w", "h"), "dicom_id", path, faults), dtype=object)
     if not official_splits or "split" not in table:
@@ -86,9 +84,7 @@ def _checked(
     parts = table["path"].str.extract(IMAGE_PATH)
     bad = parts["patient"].isna()
     if bad.any():
-        faults.add(
-            path, "path is not files/pNN/pPATIENT/sSTUDY/DICOM.jpg", "take the owner's own table", table["path"][bad]
-        )
+        faults.add(path, "path is not files/pNN/pPATIENT/sSTUDY/DICOM.jpg", "take the owner's own table", table["path"][bad])
     images = f"{images_dir}/files/" + table["path"].str.split("files/", n=1).str[-1]
     return table.assign(patient=parts["patient"], study=parts["study"], image=images)
 

@@ -56,9 +56,7 @@ SIZE = 1024
 DOWNLOAD = "download it from nihcc.app.box.com/v/ChestXray-NIHCC"
 
 
-def build(
-    source_dir: str | Path, validation: float = 0.125, seed: int = 0, skip_missing: bool = False
-) -> dict[str, list[dict]]:
+def build(source_dir: str | Path, validation: float = 0.125, seed: int = 0, skip_missing: bool = False) -> dict[str, list[dict]]:
     """Read ChestX-ray14 in the official test split, the rest split by patient into training and validation.
 
     One record a film: `study_id` is the Image Index without .png, `labels` the 14 findings as 0 or 1 (all 0 for "No
@@ -83,21 +81,13 @@ def build(
     folders = _image_folders(source_dir, faults)
     faults.stop_if_any()
 
-    found = {
-        os.path.basename(p): p
-        for folder in folders
-        for p in files_below(folder, (".png",), f"looking in {folder.name}")
-    }
+    found = {os.path.basename(p): p for folder in folders for p in files_below(folder, (".png",), f"looking in {folder.name}")}
     records = [
         _record(name, labels, patient, found.get(name, str(source_dir / name)), boxes.get(name))
-        for name, labels, patient in zip(
-            *(entries[c] for c in ("Image Index", "Finding Labels", "Patient ID")), strict=True
-        )
+        for name, labels, patient in zip(*(entries[c] for c in ("Image Index", "Finding Labels", "Patient ID")), strict=True)
     ]
     test_patients = _test_patients(entries, boxes, tested)
-    records = keep_present(
-        records, set(found.values()), "image", faults, skip_missing, "extract all of images_*.tar.gz"
-    )
+    records = keep_present(records, set(found.values()), "image", faults, skip_missing, "extract all of images_*.tar.gz")
     faults.stop_if_any()
     rest = [record for record in records if record["patient_id"] not in test_patients]
     shares = {"training": 1 - validation, "validation": validation}
@@ -165,9 +155,7 @@ def _read_test_list(source_dir: Path, entries: pd.DataFrame, faults: SourceFault
     if train_val and test and len(entries):
         both = sorted(train_val & test)
         if both:
-            faults.add(
-                "test_list.txt", "films are in train_val_list.txt too", "take the owner's own lists, unedited", both
-            )
+            faults.add("test_list.txt", "films are in train_val_list.txt too", "take the owner's own lists, unedited", both)
         neither = entries["Image Index"][~entries["Image Index"].isin(train_val | test)]
         if len(neither):
             way_out = "take the lists of the release of Data_Entry"
@@ -198,7 +186,6 @@ def _record(name: str, labels: str, patient: str, image: str, boxes: dict[str, l
     record["labels"] = {label: int(label in named) for label in LABELS}
     if boxes:
         record["findings"] = [
-            {"label": label, "text": prompt_for(label.replace("_", " ")), "boxes": found}
-            for label, found in boxes.items()
+            {"label": label, "text": prompt_for(label.replace("_", " ")), "boxes": found} for label, found in boxes.items()
         ]
     return record

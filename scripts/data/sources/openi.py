@@ -45,9 +45,7 @@ IMAGE_NUMBER = re.compile(r"IM-.+")
 DOWNLOAD = "download NLMCXR_reports.tgz and NLMCXR_png.tgz from openi.nlm.nih.gov and extract both, or Kaggle's copy"
 
 
-def build(
-    source_dir: str | Path, frontal_only: bool = True, seed: int = 0, skip_missing: bool = False
-) -> dict[str, list[dict]]:
+def build(source_dir: str | Path, frontal_only: bool = True, seed: int = 0, skip_missing: bool = False) -> dict[str, list[dict]]:
     """Read the Indiana University films and reports, split 60/20/20 by patient.
 
     One record a film; `study_id` is the report's number where it has one film, else `<number>_<film>`. The release
@@ -74,9 +72,7 @@ def build(
         reports, films = _read_nlm(source_dir, faults)
     if frontal_only and not (source_dir / "indiana_projections.csv").exists():
         way_out = "put Kaggle's indiana_projections.csv into the folder, or pass frontal_only=False"
-        faults.add(
-            source_dir / "indiana_projections.csv", "not found, and it alone says which films are frontal", way_out
-        )
+        faults.add(source_dir / "indiana_projections.csv", "not found, and it alone says which films are frontal", way_out)
     faults.stop_if_any()
 
     found = {os.path.basename(path): path for path in files_below(source_dir, (".png",), "looking for films")}
@@ -122,18 +118,14 @@ def _report_missing_projections(source_dir: Path, frontal_only: bool, faults: So
         faults.add(source_dir / "indiana_projections.csv", fault, f"{way_out}, or pass frontal_only=False")
 
 
-def _read_kaggle(
-    source_dir: Path, projections: pd.DataFrame, faults: SourceFaults
-) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _read_kaggle(source_dir: Path, projections: pd.DataFrame, faults: SourceFaults) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Reports and films by report number, from Kaggle's tables."""
     path = source_dir / "indiana_reports.csv"
     table = read_table(path, ("uid", *SECTIONS), faults)
     report_repeats(table, "uid", path, faults)
     unreported = projections["filename"][~projections["uid"].isin(table["uid"])]
     if len(unreported) and len(table):
-        faults.add(
-            path, "films of indiana_projections.csv have no report", "take both tables of one download", unreported
-        )
+        faults.add(path, "films of indiana_projections.csv have no report", "take both tables of one download", unreported)
     rows = table[list(SECTIONS)].to_dict("records")
     reports = {uid: _report(sections) for uid, sections in zip(table["uid"], rows, strict=True)}
     return reports, projections.groupby("uid", sort=False)["filename"].agg(list).to_dict()

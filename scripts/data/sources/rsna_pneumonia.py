@@ -67,9 +67,7 @@ def build(source_dir: str | Path, seed: int = 0, skip_missing: bool = False) -> 
 
     _report_contradictions(labels, classes, labels_path, classes_path, faults)
     boxed = labels[labels["Target"] == "1"].reset_index(drop=True)
-    boxed["box"] = pd.Series(
-        boxes_of(boxed, ("x", "y", "width", "height"), "patientId", labels_path, faults), dtype=object
-    )
+    boxed["box"] = pd.Series(boxes_of(boxed, ("x", "y", "width", "height"), "patientId", labels_path, faults), dtype=object)
     faults.stop_if_any()
 
     boxes = boxed.groupby("patientId", sort=False)["box"].agg(list).to_dict()
@@ -77,9 +75,7 @@ def build(source_dir: str | Path, seed: int = 0, skip_missing: bool = False) -> 
     films = labels["patientId"].drop_duplicates()
     records = [_record(film, images, boxes.get(film), class_of[film], people.get(film, film)) for film in films]
     present = set(files_below(images, (".dcm",), "looking for films"))
-    records = keep_present(
-        records, present, "image", faults, skip_missing, "finish the download of stage_2_train_images"
-    )
+    records = keep_present(records, present, "image", faults, skip_missing, "finish the download of stage_2_train_images")
     faults.stop_if_any()
     return split_by_patient(records, OWN_SPLIT, seed, stratify=_class)
 

@@ -81,9 +81,7 @@ def first_present(folder: Path, names: Sequence[str], faults: SourceFaults, way_
     return None
 
 
-def read_table(
-    path: Path | None, columns: Sequence[str], faults: SourceFaults, optional: Sequence[str] = ()
-) -> pd.DataFrame:
+def read_table(path: Path | None, columns: Sequence[str], faults: SourceFaults, optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read a csv or csv.gz as text, keeping the asked columns only.
 
     Everything stays text (blank is ""), because identifiers lose their zeros as numbers: see `numbers`.
@@ -127,9 +125,7 @@ def numbers(table: pd.DataFrame, columns: Sequence[str], key: str, path: Path, f
     return values
 
 
-def boxes_of(
-    table: pd.DataFrame, columns: Sequence[str], key: str, path: Path | None, faults: SourceFaults
-) -> list[list[float]]:
+def boxes_of(table: pd.DataFrame, columns: Sequence[str], key: str, path: Path | None, faults: SourceFaults) -> list[list[float]]:
     """Boxes of a table's rows as plain x, y, w, h; whole numbers as int, so that a datalist reads like its source."""
     values = numbers(table, columns, key, path, faults)
     return [[int(v) if np.isfinite(v) and v == int(v) else v for v in row] for row in values.tolist()]

@@ -101,9 +101,7 @@ def test_faults_at_once(release, tmp_path, table):
     (release / "CheXlocalize/gt_segmentations_val.json").write_text(json.dumps(broken))
     with pytest.raises(SourceError) as raised:
         SOURCES["chexlocalize"](release, tmp_path / "masks", splits="val")
-    assert f"{name(A)} Edema (ValueError: the runs hold 1920 pixels and the mask of 48 x 41 has 1968)" in str(
-        raised.value
-    )
+    assert f"{name(A)} Edema (ValueError: the runs hold 1920 pixels and the mask of 48 x 41 has 1968)" in str(raised.value)
     assert f"{name(A)} Fracture (KeyError: 'counts')" in str(raised.value)
     assert not (tmp_path / "masks").exists()
 

@@ -17,9 +17,7 @@ FILMS = [
     ("096052b7-d256dc40", "11000898", "50771383", "PA", "test"),
     ("fffabebf-74fd3a1f", "11000898", "54205396", "", "test"),
 ]
-REPORT = (
-    "                                 FINAL REPORT\n EXAMINATION:  CHEST (PA AND LAT)\n\n FINDINGS: \n No edema ___.\n"
-)
+REPORT = "                                 FINAL REPORT\n EXAMINATION:  CHEST (PA AND LAT)\n\n FINDINGS: \n No edema ___.\n"
 
 
 @pytest.fixture

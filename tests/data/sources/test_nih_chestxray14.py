@@ -36,9 +36,7 @@ def nih(tmp_path, film, table):
         "00000001_000.png,Effusion,1000,1020,24.5,4.25,,,",
         "00000001_000.png,Cardiomegaly,1000,10,30,20,,,",
     )
-    table(
-        tmp_path / "train_val_list.txt", "00000001_001.png", "00000002_000.png", "00000003_000.png", "00000004_000.png"
-    )
+    table(tmp_path / "train_val_list.txt", "00000001_001.png", "00000002_000.png", "00000003_000.png", "00000004_000.png")
     table(tmp_path / "test_list.txt", "00000001_000.png")
     for number, name in enumerate(ENTRIES):
         film(tmp_path / f"images_00{number % 2 + 1}" / "images" / name, (32, 32))

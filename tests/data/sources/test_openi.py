@@ -82,8 +82,7 @@ def test_both_layouts_tell_the_same(nlm, kaggle, assert_datalist):
         "study_id": "1",
         "patient_id": "1",
         "image": str(nlm / "NLMCXR_png/CXR1_1_IM-0001-4001.png"),
-        "report": "COMPARISON: None.\nINDICATION: Positive & TB test\nFINDINGS: No XXXX effusion.\n"
-        "IMPRESSION: Normal chest.",
+        "report": "COMPARISON: None.\nINDICATION: Positive & TB test\nFINDINGS: No XXXX effusion.\nIMPRESSION: Normal chest.",
     }
     assert records["2_IM-0652-1001"]["report"].endswith("TB test\nIMPRESSION: Borderline cardiomegaly.")
     other = records_of(SOURCES["openi"](kaggle))

@@ -73,10 +73,7 @@ def test_shares_hold_in_every_class(rsna, film, table):
 
 
 def test_mapping_keeps_people_together(rsna):
-    films = [
-        {"subset_img_id": n, "img_id": f"0000001{i // 2}_00{i}.png"}
-        for i, n in enumerate((SICK, COUGH, WELL, OTHER, LAST))
-    ]
+    films = [{"subset_img_id": n, "img_id": f"0000001{i // 2}_00{i}.png"} for i, n in enumerate((SICK, COUGH, WELL, OTHER, LAST))]
     (rsna / "pneumonia-challenge-dataset-mappings_2018.json").write_text(json.dumps(films))
     for seed in range(4):
         splits = SOURCES["rsna-pneumonia"](rsna, seed=seed)
