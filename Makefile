@@ -24,7 +24,7 @@ demo: $(READY)  ## Phantom films, a short training from scratch, evaluation, inf
 test: $(READY)  ## The whole suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
-check: $(READY)  ## Style and quick tests, under a minute
+check: $(READY)  ## Style and quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests
