@@ -1,4 +1,4 @@
-"""`python -m scripts VERB ...`: data sets, phantoms and published weights from the command line.
+"""`python -m scripts VERB ...`: data sets, phantoms and weights from the command line.
 
 Exit status: 0 done; 1 something about the data, with a message that says what; 2 the command itself is not understood.
 """
@@ -164,11 +164,32 @@ def convert_weights_command(method: str, checkpoint: str, *, output: str, attent
         print(f"{key}: {value}")
 
 
+def export_weights_command(checkpoint: str, *, output: str, half: bool = False) -> None:
+    """Make a training's checkpoint ready to hand on: network and tokenizer alone, a fraction of the size.
+
+    Examples:
+        python -m scripts export-weights bundles/cxr_localization/runs/train/checkpoint_best.pt --output models/mine
+        python -m scripts export-weights runs/train/checkpoint_last.pt --output models/mine --half
+
+    Args:
+        checkpoint: file that a training wrote, with `text_model` beside it.
+        output: folder for model.pt and text_model; `evaluate.json` adds calibration.pt.
+        half: weights in 16 bits.
+    """
+    _check_paths(checkpoint=checkpoint, output=output)
+    halved = _yes_or_no("half", half)
+    from scripts.weights import export_afloc
+
+    path = export_afloc(checkpoint, output, halved)
+    print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB")
+
+
 VERBS = {
     "check-datalist": check_datalist_command,
     "datalist": datalist_command,
     "phantoms": phantoms_command,
     "convert-weights": convert_weights_command,
+    "export-weights": export_weights_command,
 }
 
 

@@ -120,7 +120,7 @@ def new_run(
     )
     trainer = VisionLanguageTrainer(
         max_epochs=epochs,
-        train_data_loader=loader([*reading(), noise, Captiond(sample=True)], shuffle=True),
+        train_data_loader=loader([*reading(), noise, Captiond(full_report_chance=0.2)], shuffle=True),
         optimizer=optimizer,
         train_handlers=[
             ValidationHandler(1, evaluator),

@@ -16,15 +16,18 @@ class Captiond(MapTransform, Randomizable):
 
     Args:
         keys: where the report stands; the caption takes its place.
-        sample: draw a random subset of sentences in random order (training); False keeps the whole report (validation).
+        full_report_chance: how often the whole report is given, in [0, 1]; else a random subset of its sentences in random order
+            (see `sample_caption`). 1, for validation, draws nothing.
 
     Raises:
-        ValueError: a report without any sentence that can be used (an empty one, or headings alone).
+        ValueError: a report without any sentence that can be used (an empty one, or headings alone), or a chance out of range.
     """
 
-    def __init__(self, keys: str = "report", sample: bool = False) -> None:
+    def __init__(self, keys: str = "report", full_report_chance: float = 1.0) -> None:
+        if not 0 <= full_report_chance <= 1:
+            raise ValueError(f"full_report_chance must be within 0 and 1, got {full_report_chance}")
         MapTransform.__init__(self, keys)
-        self.sample = sample
+        self.full_report_chance = full_report_chance
 
     def randomize(self, data: Any = None) -> None:
         """Nothing to prepare: `sample_caption` draws from the generator itself."""
@@ -35,7 +38,10 @@ class Captiond(MapTransform, Randomizable):
             sentences = report_sentences(item[key])
             if not sentences:
                 raise ValueError(f"the {key} holds no sentence: {item[key]!r}")
-            item[key] = sample_caption(sentences, self.R) if self.sample else ". ".join(sentences)
+            if self.full_report_chance == 1:
+                item[key] = ". ".join(sentences)
+            else:
+                item[key] = sample_caption(sentences, self.R, full_report_chance=self.full_report_chance)
         return item
 
 

@@ -19,7 +19,6 @@ from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
 from scripts.metrics.classification import choose_threshold
 from scripts.metrics.localization import iou_at_thresholds, min_max
-from scripts.networks import ImageEmbeddings
 
 REFERENCE_FILMS = 256
 HEAT_CUTS = tuple(np.linspace(-0.5, 0.9, 15).round(2).tolist())
@@ -98,4 +97,4 @@ def _films(localizer: PhraseLocalizer, loader: DataLoader, device: torch.device)
         if batch["case_ids"]:
             films = localizer.encode_films(batch["images"].to(device))
             for place, (record, letterbox) in enumerate(zip(batch["records"], batch["letterboxes"], strict=True)):
-                yield record, letterbox, ImageEmbeddings(*(part[place : place + 1] for part in films))
+                yield record, letterbox, films.film(place)

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from scripts.data.phrases import is_groundable
 from scripts.inferers.calibration import Calibration, standing
-from scripts.inferers.phrase_localizer import PhraseLocalizer
+from scripts.inferers.phrase_localizer import FilmEmbeddings, PhraseLocalizer
 from scripts.inferers.regions import Region, regions_from_map
 from scripts.metrics.localization import min_max
-from scripts.networks import ImageEmbeddings
 from scripts.transforms.letterbox import Letterbox
 
 MIN_REGION_FRACTION = 0.001
@@ -60,7 +59,7 @@ class PhraseGrounder:
         self.calibration = calibration
 
     def __call__(
-        self, films: ImageEmbeddings, letterboxes: Sequence[Letterbox], phrases: Sequence[Sequence[str]]
+        self, films: FilmEmbeddings, letterboxes: Sequence[Letterbox], phrases: Sequence[Sequence[str]]
     ) -> list[list[GroundedPhrase]]:
         """Ground the phrases of each film.
 
@@ -71,11 +70,10 @@ class PhraseGrounder:
         """
         answers = []
         for place, (letterbox, texts) in enumerate(zip(letterboxes, phrases, strict=True)):
-            film = ImageEmbeddings(*(part[place : place + 1] for part in films))
-            answers.append(self._ground(film, letterbox, list(texts)))
+            answers.append(self._ground(films.film(place), letterbox, list(texts)))
         return answers
 
-    def _ground(self, film: ImageEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
+    def _ground(self, film: FilmEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
         if not texts:
             return []
         features, heat = phrase_features(self.localizer, film, texts, self.calibration.reference)
@@ -93,7 +91,7 @@ class PhraseGrounder:
 
 
 def phrase_features(
-    localizer: PhraseLocalizer, film: ImageEmbeddings, texts: list[str], reference: Tensor
+    localizer: PhraseLocalizer, film: FilmEmbeddings, texts: list[str], reference: Tensor
 ) -> tuple[NDArray, NDArray[np.float32]]:
     """What tells whether phrases fit one film, and their raw heat maps.
 

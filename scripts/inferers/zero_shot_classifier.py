@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.inferers.phrase_localizer import PhraseLocalizer
-from scripts.networks import ImageEmbeddings
+from scripts.inferers.phrase_localizer import FilmEmbeddings, PhraseLocalizer
 
 
 class ZeroShotClassifier:
@@ -50,7 +49,7 @@ class ZeroShotClassifier:
         return self._sides
 
     @torch.inference_mode()
-    def __call__(self, films: ImageEmbeddings) -> Tensor:
+    def __call__(self, films: FilmEmbeddings) -> Tensor:
         """Probability of every finding on B films, [B, F], in [0, 1]."""
         return self.compare(films.report, self.sides())
 

@@ -29,7 +29,7 @@ def center_at_start(network: AFLoc, images: Tensor, texts: dict[str, Tensor]) ->
         shared = torch.nn.functional.normalize(stage.mean((0, 2, 3)), dim=0)
         weight = head.weight.flatten(1)
         weight -= (weight @ shared)[:, None] * shared
-    report = network.text_encoder(**texts)
+    report = network.text_encoder.eval()(**texts)  # dropout would be counted as something that reports share
     counts = (texts["word_index"].amax(1) + 1).float()
     pieces = texts["attention_mask"].sum(1) / counts  # a word is the sum of its pieces
     network.text_encoder.bert.encoder.layer[-1].output.LayerNorm.bias -= report.report.mean(0) / pieces.mean()

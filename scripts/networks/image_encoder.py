@@ -104,6 +104,16 @@ class ImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> ImageEmbeddings:
         """Embed images [B, 1 or 3, H, W], values in [-1, 1]; one channel is repeated."""
-        stage2, stage3, stage4 = self.stages(images)
+        return self.heads(*self.stages(images))
+
+    def heads(self, stage2: Tensor, stage3: Tensor, stage4: Tensor) -> ImageEmbeddings:
+        """Embeddings of the feature maps that `stages` gives."""
         pooled = self.backbone.avgpool(stage4).flatten(1)
         return ImageEmbeddings(self.report_head(pooled), self.sentence_head(stage3), self.word_head(stage2))
+
+    def report_map(self, stage4: Tensor) -> Tensor:
+        """The report head on every cell of stage 4, [B, D, h, w], stride 32: its mean is the report embedding.
+
+        A class activation map (Zhou et al., arXiv 1512.04150): where to look when nothing but the report level was trained.
+        """
+        return F.conv2d(stage4, self.report_head.weight[..., None, None], self.report_head.bias)

@@ -104,7 +104,7 @@ def _consolidation(chest: Chest, plan: Plan, side: str, rng: np.random.Generator
         chest.canvas.stroke(tubes, [np.array(centre) + np.outer([-0.8, 0.9], direction * half)], 0.016, 200)
     patch *= 1 - 0.45 * cv2.GaussianBlur(tubes, (0, 0), 0.7).astype(np.float32) / 255
     patch *= np.clip(chest.lungs[side] * 1.2, 0, 1)
-    chest.air *= 1 - rng.uniform(0.55, 0.85) * patch
+    chest.air *= 1 - rng.uniform(0.65, 0.95) * patch
     return (hill > 0.08) & (chest.lungs[side] > 0.4)
 
 
@@ -180,7 +180,7 @@ def _plate(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
             255,
         )
     band = canvas.soften(bands.astype(np.float32) / 255, 0.008) * np.clip(chest.lungs[side] * 1.3, 0, 1)
-    chest.added += rng.uniform(0.17, 0.3) * band
+    chest.added += rng.uniform(0.24, 0.4) * band
     return band > 0.35
 
 
@@ -195,7 +195,7 @@ def _wedge(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
     shapes = [canvas.fill(_triangle(chest.body, side, angle, length, rng)) for angle in rng.uniform(low, high, 4)]
     shape = max(shapes, key=lambda triangle: float((triangle * visible).sum()))
     wedge = canvas.soften(shape, 0.018) * visible
-    chest.air *= 1 - rng.uniform(0.5, 0.8) * wedge
+    chest.air *= 1 - rng.uniform(0.6, 0.9) * wedge
     chest.sharp *= 1 - 0.5 * wedge
     return wedge > 0.4
 
@@ -231,7 +231,7 @@ def _solid(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
     sharp = canvas.fill(outline)
     shape = canvas.soften(sharp, rng.uniform(0.008, 0.02))
     dome = np.sqrt(np.clip(1 - ((canvas.x - centre[0]) ** 2 + (canvas.y - centre[1]) ** 2) / (1.25 * radius) ** 2, 0, 1))
-    strength = rng.uniform(0.22, 0.38) if mass else rng.uniform(0.25, 0.42)
+    strength = rng.uniform(0.28, 0.45) if mass else rng.uniform(0.32, 0.5)
     chest.sharp *= 1 - 0.6 * shape
     chest.added += strength * shape * (0.5 + 0.5 * dome) * np.clip(1.5 * chest.fields[side], 0, 1)
     return (sharp > 0.5) & (chest.fields[side] > 0.3)
@@ -258,7 +258,7 @@ def _edema(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
 
 
 def _reticular(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.ndarray:
-    """A net of fine lines, denser towards the periphery, over a faint haze."""
+    """A net of fine lines, denser towards the periphery, over a haze."""
     canvas, body = chest.canvas, chest.body
     half = side_length(chest, plan.area / len(plan.sides)) / 2
     low, high = ZONE_RANGE[plan.zone]
@@ -269,7 +269,8 @@ def _reticular(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) ->
     grain = max(0.035, 3.2 / canvas.scale)
     net = sum(np.exp(-((canvas.noise(rng, (grain * k,), 1.0) / 0.22) ** 2)) for k in (1.0, 1.5))
     net = cv2.GaussianBlur(net.astype(np.float32), (0, 0), 0.6)
-    chest.added += rng.uniform(0.17, 0.3) * region * (net - 0.2)
+    chest.air *= 1 - rng.uniform(0.2, 0.4) * region
+    chest.added += rng.uniform(0.2, 0.34) * region * (net - 0.2)
     return (hill > 0.08) & (chest.lungs[side] > 0.4)
 
 
@@ -283,7 +284,7 @@ def _hilar(chest: Chest, plan: Plan, side: str, rng: np.random.Generator) -> np.
         radius = size * rng.uniform(0.26, 0.36)
         x, level = body.place(sign, s + rng.uniform(0.0, 0.1) + 0.1 * size, y + 0.02 + step * size * 0.45)
         total = np.maximum(total, canvas.fill(_round(chest, (float(x), float(level)), radius, 2, rng)))
-    chest.added += rng.uniform(0.13, 0.22) * canvas.soften(total, 0.02) * np.clip(chest.fields[side], 0, 1)
+    chest.added += rng.uniform(0.18, 0.3) * canvas.soften(total, 0.02) * np.clip(chest.fields[side], 0, 1)
     return (total > 0.5) & (chest.lungs[side] > 0.25)
 
 

@@ -1,10 +1,13 @@
 """Networks from the files that trainings and conversions write."""
 
 import pickle
+import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from scripts.data.files import atomic_path
 from scripts.errors import UserError
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 
@@ -19,7 +22,48 @@ def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
     Raises:
         UserError: no such file, not a checkpoint of ours, or weights that do not fit the architecture (all keys are listed).
     """
-    path = Path(path)
+    state = _read(Path(path))
+    text_encoder = TextEncoder(state["text_encoder"], report_length=report_length)
+    network = AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder)
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state["network"].items()}
+    faults = [f"missing {key}" for key in expected.keys() - found.keys()]
+    faults += [f"unknown {key}" for key in found.keys() - expected.keys()]
+    faults += [f"{k} is {found[k]}, not {expected[k]}" for k in expected.keys() & found.keys() if found[k] != expected[k]]
+    if faults:
+        raise UserError(f"{path} does not fit its own architecture: " + "; ".join(sorted(faults)))
+    network.load_state_dict(state["network"])
+    return network.eval()
+
+
+def export_afloc(checkpoint: str | Path, folder: str | Path, half: bool = False) -> Path:
+    """Make a training's checkpoint ready to hand on: network and tokenizer, without optimizer and random states.
+
+    Args:
+        checkpoint: file of `scripts.handlers.CheckpointHandler`; `text_model` lies beside it.
+        folder: gets model.pt and text_model; made if absent. An old calibration.pt there is removed: it belongs to other weights.
+        half: keep weights in float16, half the size; `load_afloc` gives float32 all the same.
+
+    Returns:
+        Path of model.pt, written last.
+
+    Raises:
+        UserError: what `load_afloc` raises, or no tokenizer beside the checkpoint.
+    """
+    checkpoint, folder = Path(checkpoint), Path(folder)
+    network = load_afloc(checkpoint)
+    texts = checkpoint.parent / "text_model"
+    if not (texts / "config.json").is_file():
+        raise UserError(f"{texts} holds no text model: the folder that training wrote beside its checkpoints is needed")
+    weights = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
+    shutil.copytree(texts, folder / "text_model", dirs_exist_ok=True)
+    (folder / "calibration.pt").unlink(missing_ok=True)
+    with atomic_path(folder / "model.pt") as path:
+        torch.save({"network": weights, "format": 1, **network.architecture}, path)
+    return folder / "model.pt"
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}: train first, or convert published weights to this place")
     try:
@@ -33,14 +77,4 @@ def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
     absent = {"network", "image_encoder", "text_encoder"} - set(state if isinstance(state, dict) else ())
     if absent:
         raise UserError(f"{path} is not a checkpoint of this project: it lacks {sorted(absent)}. See `convert-weights --help`")
-    text_encoder = TextEncoder(state["text_encoder"], report_length=report_length)
-    network = AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder)
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in state["network"].items()}
-    faults = [f"missing {key}" for key in expected.keys() - found.keys()]
-    faults += [f"unknown {key}" for key in found.keys() - expected.keys()]
-    faults += [f"{k} is {found[k]}, not {expected[k]}" for k in expected.keys() & found.keys() if found[k] != expected[k]]
-    if faults:
-        raise UserError(f"{path} does not fit its own architecture: " + "; ".join(sorted(faults)))
-    network.load_state_dict(state["network"])
-    return network.eval()
+    return state

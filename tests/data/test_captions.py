@@ -30,7 +30,7 @@ def test_validation_reads_the_whole_report():
 
 
 def test_training_draws_sentences():
-    caption = Captiond("report", sample=True)
+    caption = Captiond("report", full_report_chance=0.2)
 
     def draw(seed):
         caption.set_random_state(seed=seed)
@@ -46,11 +46,11 @@ def test_training_draws_sentences():
     assert all(sentences == SENTENCES for sentences in whole) and len(whole) == pytest.approx(40, abs=4 * np.sqrt(32))
 
 
-@pytest.mark.parametrize("sample", [False, True])
+@pytest.mark.parametrize("chance", [1.0, 0.2])
 @pytest.mark.parametrize("report", ["", "  \n", "FINDINGS:\n\nIMPRESSION:\n", "___."])
-def test_an_empty_report_is_refused(sample, report):
+def test_an_empty_report_is_refused(chance, report):
     with pytest.raises(ValueError, match="the report holds no sentence"):
-        Captiond("report", sample=sample)({"report": report})
+        Captiond("report", full_report_chance=chance)({"report": report})
 
 
 def test_a_batch_holds_images_texts_and_names(tokenizer):

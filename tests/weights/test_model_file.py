@@ -4,7 +4,7 @@ import torch
 from scripts.data.tokenizers import ReportTokenizer
 from scripts.errors import UserError
 from scripts.networks import AFLoc
-from scripts.weights import load_afloc
+from scripts.weights import export_afloc, load_afloc
 from tests.small_afloc import new_network, report, write_text_model
 
 
@@ -36,6 +36,29 @@ def test_a_network_comes_back_from_its_file_alone(state, path, tmp_path):
     assert all(torch.equal(a, b) for mine, other in zip(ours, theirs, strict=True) for a, b in zip(mine, other, strict=True))
     words = texts["word_index"].amax(1, keepdim=True) + 1
     torch.testing.assert_close(fixed[1].report * 97, ours[1].report * words)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
+    write_text_model(tmp_path / "run" / "text_model")
+    checkpoint = saved({**state, "optimizer": {"state": torch.zeros(10_000)}}, tmp_path / "run" / "checkpoint_best.pt")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "calibration.pt").write_bytes(b"of other weights")
+    path = export_afloc(checkpoint, tmp_path / "out", half)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["model.pt", "text_model"]
+    assert path.stat().st_size < checkpoint.stat().st_size - 30_000
+    assert ReportTokenizer(path.parent / "text_model")([report(0)])["tokens"].shape[0] == 1
+    network, whole = load_afloc(path).state_dict(), load_afloc(checkpoint).state_dict()
+    tolerance = 1e-3 if half else 0
+    assert all(value.dtype == whole[key].dtype for key, value in network.items())
+    torch.testing.assert_close(network, whole, rtol=tolerance, atol=tolerance)
+
+
+def test_an_export_wants_the_tokenizer(state, tmp_path):
+    checkpoint = saved(state, tmp_path / "checkpoint_best.pt")
+    with pytest.raises(UserError, match="text_model holds no text model"):
+        export_afloc(checkpoint, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_file(path):
