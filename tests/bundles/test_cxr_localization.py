@@ -1,9 +1,7 @@
 """The bundle as its users run it: train, evaluate, infer, on a handful of phantom films; two ranks; resume."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,23 +10,9 @@ from monai.bundle import ConfigWorkflow
 
 from scripts.data.predictions import read_predictions
 from scripts.phantoms.cxr import write_phantoms
+from tests.bundles.commands import BUNDLE, BUNDLE_RUN, ROOT, configs, run
 
-ROOT = Path(__file__).resolve().parents[2]
-BUNDLE = "bundles/cxr_localization"
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--widen_factor", "0.25", "--film_size", "96", "--input_size", "96"]
-
-
-def configs(*names):
-    return "[" + ",".join(f"'{BUNDLE}/configs/{name}.json'" for name in names) + "]"
-
-
-def run(command, *arguments):
-    result = subprocess.run([*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert result.returncode == 0, result.stderr[-4000:]
-    return result.stdout + result.stderr
-
-
-BUNDLE_RUN = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", BUNDLE]
 
 
 @pytest.fixture(scope="module")

@@ -1,45 +1,9 @@
-import csv
-import json
-import os
-import re
-
 import pytest
 
 from scripts.data.sources import SOURCES
 from scripts.errors import SourceError
+from tests.real_films import lay_out_case_notes, write_case_notes
 
-COLUMNS = [
-    "patientid",
-    "offset",
-    "sex",
-    "age",
-    "finding",
-    "RT_PCR_positive",
-    "survival",
-    "intubated",
-    "intubation_present",
-    "went_icu",
-    "in_icu",
-    "needed_supplemental_O2",
-    "extubated",
-    "temperature",
-    "pO2_saturation",
-    "leukocyte_count",
-    "neutrophil_count",
-    "lymphocyte_count",
-    "view",
-    "modality",
-    "date",
-    "location",
-    "folder",
-    "filename",
-    "doi",
-    "url",
-    "license",
-    "clinical_notes",
-    "other_notes",
-    "",
-]
 CASES = [
     ("2", "Pneumonia/Viral/COVID-19", "PA", "images", "auntminnie-a.jpg", "Bilateral opacities.\nSee b."),
     ("2", "Pneumonia/Viral/COVID-19", "AP Supine", "images", "auntminnie-b.jpg", "Worse."),
@@ -51,18 +15,9 @@ CASES = [
 ]
 
 
-def write_metadata(path, cases):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        for case in cases:
-            keys = ("patientid", "finding", "view", "folder", "filename", "clinical_notes")
-            writer.writerow({"modality": "X-ray", "license": "CC BY 4.0", **dict(zip(keys, case, strict=True))})
-
-
 @pytest.fixture
 def repository(tmp_path, film):
-    write_metadata(tmp_path / "metadata.csv", CASES)
+    write_case_notes(tmp_path / "metadata.csv", CASES)
     for _, _, _, folder, name, _ in CASES:
         if folder == "images":
             film(tmp_path / "images" / name)
@@ -99,7 +54,7 @@ def test_records(repository, assert_datalist):
 def test_faults_at_once(repository):
     twice = ("", "Pneumonia", "PA", "images", "auntminnie-a.jpg", "Again.")
     gone = ("9", "Pneumonia", "PA", "images", "gone.jpg", "Gone.")
-    write_metadata(repository / "metadata.csv", [*CASES, twice, gone])
+    write_case_notes(repository / "metadata.csv", [*CASES, twice, gone])
     with pytest.raises(SourceError) as raised:
         SOURCES["case-notes"](repository)
     text = str(raised.value)
@@ -117,19 +72,8 @@ def test_missing_columns_and_folder(tmp_path, table):
 
 
 def test_real_films(shared_data, tmp_path, assert_datalist):
-    """The owner's layout made of real films and notes."""
-    with open(shared_data / "cxr/manifest.csv", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["file"].startswith("covid_cohen/")]
-    (tmp_path / "images").mkdir()
-    cases = []
-    for row in rows:
-        name = row["file"].removeprefix("covid_cohen/")
-        os.symlink(shared_data / "cxr" / row["file"], tmp_path / "images" / name)
-        patient = row["patient_or_exam"].removeprefix("cohen_")
-        view = re.match("view ([^;]+);", row["notes"])[1]
-        cases.append((patient, "/".join(json.loads(row["labels"])), view, "images", name, row["text"]))
-    write_metadata(tmp_path / "metadata.csv", cases)
-    splits = SOURCES["case-notes"](tmp_path)
+    cases = lay_out_case_notes(shared_data, tmp_path / "notes")
+    splits = SOURCES["case-notes"](tmp_path / "notes")
     assert sum(map(len, splits.values())) == 40
     assert all(splits.values())
     people = [{record["patient_id"] for record in records} for records in splits.values()]

@@ -1,17 +1,9 @@
-import csv
-import json
-
-import cv2
 import pytest
 
 from scripts.data.sources import SOURCES
 from scripts.errors import SourceError
+from tests.real_films import NIH_BOX, NIH_ENTRY, lay_out_nih, nih_entries
 
-ENTRY = (
-    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
-    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
-)
-BOX = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
 ENTRIES = {
     "00000001_000.png": ("Cardiomegaly|Effusion", 1),
     "00000001_001.png": ("No Finding", 1),
@@ -21,16 +13,12 @@ ENTRIES = {
 }
 
 
-def entry_lines(entries):
-    return [f"{name},{labels},0,{patient},57,M,PA,2682,2749,0.143,0.143" for name, (labels, patient) in entries.items()]
-
-
 @pytest.fixture
 def nih(tmp_path, film, table):
-    table(tmp_path / "Data_Entry_2017_v2020.csv", ENTRY, *entry_lines(ENTRIES))
+    table(tmp_path / "Data_Entry_2017_v2020.csv", NIH_ENTRY, *nih_entries(ENTRIES))
     table(
         tmp_path / "BBox_List_2017.csv",
-        BOX,
+        NIH_BOX,
         "00000003_000.png,Infiltrate,225.084745762712,547.019216763771,86.7796610169491,79.1864406779661,,,",
         "00000001_000.png,Effusion,-0.5,10,20,30,,,",
         "00000001_000.png,Effusion,1000,1020,24.5,4.25,,,",
@@ -76,8 +64,8 @@ def test_records(nih):
 def test_faults_at_once(nih, table):
     (nih / "test_list.txt").unlink()
     entries = {**ENTRIES, "00000005_000.png": ("Covid|Mass", 5)}
-    table(nih / "Data_Entry_2017_v2020.csv", ENTRY, *entry_lines(entries))
-    table(nih / "BBox_List_2017.csv", BOX, "00000009_000.png,Lump,1,2,3,4,,,", "00000001_000.png,Mass,1,2,wide,4,,,")
+    table(nih / "Data_Entry_2017_v2020.csv", NIH_ENTRY, *nih_entries(entries))
+    table(nih / "BBox_List_2017.csv", NIH_BOX, "00000009_000.png,Lump,1,2,3,4,,,", "00000001_000.png,Mass,1,2,wide,4,,,")
     with pytest.raises(SourceError) as raised:
         SOURCES["nih-chestxray14"](nih)
     text = str(raised.value)
@@ -103,33 +91,9 @@ def test_missing_films(nih):
     assert len(SOURCES["nih-chestxray14"](nih, skip_missing=True)["test"]) == 2
 
 
-@pytest.fixture
-def real_nih(shared_data, tmp_path, table):
-    """The owner's layout made of real films, labels and boxes."""
-    with open(shared_data / "cxr/manifest.csv", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["file"].startswith("nih/")]
-    (tmp_path / "images").mkdir()
-    entries, boxes = {}, []
-    for row in rows:
-        name = row["file"].removeprefix("nih/").replace(".jpg", ".png")
-        pixels = cv2.imread(str(shared_data / "cxr" / row["file"]), cv2.IMREAD_GRAYSCALE)
-        cv2.imwrite(str(tmp_path / "images" / name), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        labels = "|".join(json.loads(row["labels"])).replace("Infiltrate", "Infiltration")
-        entries[name] = (labels, int(name[:8]))
-        for box in json.loads(row["boxes"]):
-            x, y = box["xmin"], box["ymin"]
-            boxes.append(f"{name},{box['label']},{x},{y},{box['xmax'] - x},{box['ymax'] - y},,,")
-    table(tmp_path / "Data_Entry_2017.csv", ENTRY, *entry_lines(entries))
-    table(tmp_path / "BBox_List_2017.csv", BOX, *boxes)
-    boxed = {line.split(",")[0] for line in boxes}
-    table(tmp_path / "test_list.txt", *sorted(boxed))
-    table(tmp_path / "train_val_list.txt", *sorted(set(entries) - boxed))
-    return tmp_path, len(boxes)
-
-
-def test_real_films(real_nih, assert_datalist):
-    folder, boxes = real_nih
-    splits = SOURCES["nih-chestxray14"](folder, validation=0.25)
+def test_real_films(shared_data, tmp_path, assert_datalist):
+    boxes = lay_out_nih(shared_data, tmp_path / "nih")
+    splits = SOURCES["nih-chestxray14"](tmp_path / "nih", validation=0.25)
     assert {name: len(records) for name, records in splits.items()} == {"training": 6, "validation": 2, "test": 32}
     found = [finding for record in splits["test"] for finding in record["findings"]]
     assert sum(len(finding["boxes"]) for finding in found) == boxes
