@@ -8,15 +8,21 @@ READY := $(VENV)/.ready
 
 BUNDLE := bundles/cxr_localization
 RUN := $(BIN)/python -m monai.bundle run --bundle_root $(BUNDLE)
+DEMO := --dataset_dir data/phantoms/demo
+SHIPPED := $(BUNDLE)/models/phantom/model.pt
 with_phantom = --config_file "['$(BUNDLE)/configs/$(1).json','$(BUNDLE)/configs/phantom.json']"
 
-demo: $(READY)  ## Phantom films, a short training from scratch, evaluation, inference on one film
-	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/cxr --training 1000 --validation 100 --test 150
-	$(RUN) $(call with_phantom,train) --max_epochs 3 --output_dir $(BUNDLE)/runs/demo_train --run_name demo_train
-	$(RUN) $(call with_phantom,evaluate) --checkpoint $(BUNDLE)/runs/demo_train/checkpoint_best.pt \
-		--output_dir $(BUNDLE)/runs/demo_evaluate --run_name demo_evaluate --training_run $(BUNDLE)/runs/demo_train
-	$(RUN) $(call with_phantom,inference) --checkpoint $(BUNDLE)/runs/demo_train/checkpoint_best.pt \
-		--films data/phantoms/cxr/films/film-1-200000.png --output_dir $(BUNDLE)/runs/demo_inference
+demo: $(READY)  ## Phantom films; a short training from scratch; evaluation of it and of the weights that ship; one film asked
+	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo --training 1500 --validation 100 --test 150
+	$(RUN) $(call with_phantom,train) $(DEMO) --max_epochs 4 --output_dir $(BUNDLE)/runs/demo_train --run_name demo_train
+	@echo "\n== The network just trained, from scratch and for two minutes =="
+	$(RUN) $(call with_phantom,evaluate) $(DEMO) --checkpoint $(BUNDLE)/runs/demo_train/checkpoint_last.pt \
+		--output_dir $(BUNDLE)/runs/demo_scratch --run_name demo_scratch --training_run $(BUNDLE)/runs/demo_train
+	@echo "\n== The weights that ship with the bundle, trained the same way for an hour =="
+	$(RUN) $(call with_phantom,evaluate) $(DEMO) --checkpoint $(SHIPPED) --calibrate False \
+		--output_dir $(BUNDLE)/runs/demo_evaluate --run_name demo_evaluate
+	$(RUN) $(call with_phantom,inference) $(DEMO) --checkpoint $(SHIPPED) \
+		--films data/phantoms/demo/films/film-1-200000.png --output_dir $(BUNDLE)/runs/demo_inference
 	@echo "Figures:     $(BUNDLE)/runs/demo_evaluate/metrics.json, per_case.csv, overlays.png"
 	@echo "Predictions: $(BUNDLE)/runs/demo_inference/predictions.jsonl"
 	@echo "Runs:        $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000, then http://127.0.0.1:5000"

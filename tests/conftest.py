@@ -1,9 +1,12 @@
 """Where tests find real images and published numbers, and what they do when these are absent."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.golden.arrays import GoldenArrays
 
 SHARED = Path(os.environ.get("VLM_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -30,3 +33,17 @@ def golden() -> Path:
 def afloc_golden() -> Path:
     """Slim copy of the numbers of AFLoc's published implementation, always there (tests/golden/README.md)."""
     return Path(__file__).parent / "golden" / "afloc"
+
+
+@pytest.fixture(scope="session")
+def afloc_facts(afloc_golden) -> dict:
+    """Texts, prompts, orders and scalars of AFLoc's published run."""
+    return json.loads((afloc_golden / "setA" / "golden.json").read_text())
+
+
+@pytest.fixture(scope="session", params=["slim", "whole"])
+def afloc_numbers(request, afloc_golden) -> GoldenArrays:
+    """Arrays of AFLoc's published run: the slim copy, and the whole set where it is at hand."""
+    if request.param == "slim":
+        return GoldenArrays(afloc_golden / "setA" / "golden_slim.npz")
+    return GoldenArrays(request.getfixturevalue("golden") / "afloc" / "setA" / "golden.npz")

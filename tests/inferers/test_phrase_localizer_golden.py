@@ -1,7 +1,5 @@
 """Zero-shot heat maps and probabilities against the published implementation."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,19 +10,7 @@ from scripts.inferers import PhraseLocalizer, ZeroShotClassifier
 from scripts.inferers.phrase_localizer import smoothing
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
-from tests.golden.arrays import GoldenArrays, fill
-
-
-@pytest.fixture(scope="module")
-def facts(afloc_golden):
-    return json.loads((afloc_golden / "setA" / "golden.json").read_text())
-
-
-@pytest.fixture(scope="module", params=["slim", "whole"])
-def numbers(request, afloc_golden):
-    if request.param == "slim":
-        return GoldenArrays(afloc_golden / "setA" / "golden_slim.npz")
-    return GoldenArrays(request.getfixturevalue("golden") / "afloc" / "setA" / "golden.npz")
+from tests.golden.arrays import fill
 
 
 @pytest.fixture(scope="module")
@@ -43,52 +29,52 @@ def film(folder, name):
     return item["image"][None]
 
 
-def films_at_hand(request, afloc_golden, facts):
+def films_at_hand(request, afloc_golden, afloc_facts):
     """Number and folder of each film: the slim copy holds two of the four."""
     slim = afloc_golden / "setA" / "images"
-    return [(place, slim) for place, name in enumerate(facts["image_files"]) if (slim / name).is_file()]
+    return [(place, slim) for place, name in enumerate(afloc_facts["image_files"]) if (slim / name).is_file()]
 
 
-def test_prompts(numbers, facts, localizer):
-    embeddings = localizer.encode_phrases(list(facts["prompts"]))
+def test_prompts(afloc_numbers, afloc_facts, localizer):
+    embeddings = localizer.encode_phrases(list(afloc_facts["prompts"]))
     for place, embedding in enumerate(embeddings):
-        numbers.near(f"inf_teg_{place}", embedding[None], atol=1e-5)
+        afloc_numbers.near(f"inf_teg_{place}", embedding[None], atol=1e-5)
 
 
-def test_heat_maps(request, numbers, facts, localizer, afloc_golden):
-    phrases = localizer.encode_phrases(list(facts["prompts"]))
-    for place, folder in films_at_hand(request, afloc_golden, facts):
-        image = film(folder, facts["image_files"][place])
-        numbers.near(f"inf_img_{place}", image[0, 0])
+def test_heat_maps(request, afloc_numbers, afloc_facts, localizer, afloc_golden):
+    phrases = localizer.encode_phrases(list(afloc_facts["prompts"]))
+    for place, folder in films_at_hand(request, afloc_golden, afloc_facts):
+        image = film(folder, afloc_facts["image_files"][place])
+        afloc_numbers.near(f"inf_img_{place}", image[0, 0])
         films = localizer.encode_films(image)
-        numbers.near(f"inf_ieg_{place}", films.report, atol=1e-5)
+        afloc_numbers.near(f"inf_ieg_{place}", films.report, atol=1e-5)
         heat = localizer.heat_maps(films, phrases)[0]
         for prompt in range(len(phrases)):
-            numbers.near(f"inf_heat_{place}_{prompt}", heat[prompt], atol=1e-5)
+            afloc_numbers.near(f"inf_heat_{place}_{prompt}", heat[prompt], atol=1e-5)
 
 
-def test_zero_shot_probabilities(numbers, facts, localizer):
-    pairs = facts["prompt_pairs"]
+def test_zero_shot_probabilities(afloc_numbers, afloc_facts, localizer):
+    pairs = afloc_facts["prompt_pairs"]
     prompts = {positive: {"positive": [positive], "negative": [negative]} for positive, negative in pairs}
     classifier = ZeroShotClassifier(localizer, prompts, scale=None)
     sides = classifier.sides()
-    numbers.near("zs_pos", sides[0], atol=1e-5)
-    numbers.near("zs_neg", sides[1], atol=1e-5)
-    films = torch.from_numpy(np.concatenate([numbers[f"inf_ieg_{place}"] for place in range(4)]))
+    afloc_numbers.near("zs_pos", sides[0], atol=1e-5)
+    afloc_numbers.near("zs_neg", sides[1], atol=1e-5)
+    films = torch.from_numpy(np.concatenate([afloc_numbers[f"inf_ieg_{place}"] for place in range(4)]))
     both = torch.stack([classifier.compare(films, sides), classifier.compare(films, sides.flip(0))], -1)
-    numbers.near("zs_multi", both, atol=1e-5)
-    numbers.near("zs_single", (films @ sides[0].T).softmax(-1), atol=1e-5)
+    afloc_numbers.near("zs_multi", both, atol=1e-5)
+    afloc_numbers.near("zs_single", (films @ sides[0].T).softmax(-1), atol=1e-5)
 
 
 def test_smoothed_similarity_is_the_published_one(golden):
-    numbers = np.load(golden / "afloc" / "functionsA" / "golden.npz")
+    afloc_numbers = np.load(golden / "afloc" / "functionsA" / "golden.npz")
     patches = np.random.RandomState(5000).standard_normal((19, 19, 32)).astype(np.float32)
     text = np.random.RandomState(5001).standard_normal((1, 32)).astype(np.float32)
     matrix = smoothing(19, 1.5)
     heat = matrix @ torch.from_numpy(patches @ text[0]) @ matrix.T
-    np.testing.assert_allclose(heat, numbers["sim_raw19"], atol=2e-6)
+    np.testing.assert_allclose(heat, afloc_numbers["sim_raw19"], atol=2e-6)
     large = torch.nn.functional.interpolate(heat[None, None], (224, 224), mode="bilinear", align_corners=False)[0, 0]
-    np.testing.assert_allclose(large, numbers["sim_224"], atol=2e-6)
+    np.testing.assert_allclose(large, afloc_numbers["sim_224"], atol=2e-6)
 
 
 def test_single_words_stay_apart(afloc_golden, localizer):

@@ -1,7 +1,5 @@
 """Network, losses and gradients against the published implementation, in eval and in train mode."""
 
-import json
-
 import pytest
 import torch
 
@@ -16,27 +14,14 @@ LOSSES = {"loss": "loss", "report": "global_report_loss", "sentences": "local_se
 ROUND_OFF = "attention.self.key.bias"
 
 
-@pytest.fixture(scope="module", params=["slim", "whole"])
-def numbers(request, afloc_golden):
-    """The slim copy that every machine has, and the whole set where it is at hand."""
-    if request.param == "slim":
-        return GoldenArrays(afloc_golden / "setA" / "golden_slim.npz")
-    return GoldenArrays(request.getfixturevalue("golden") / "afloc" / "setA" / "golden.npz")
-
-
 @pytest.fixture(scope="module")
-def facts(afloc_golden):
-    return json.loads((afloc_golden / "setA" / "golden.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def batch(afloc_golden, facts):
+def batch(afloc_golden, afloc_facts):
     """Films and tokenized reports in the published order, longest report first."""
     pixels = torch.from_numpy(GoldenArrays(afloc_golden / "setA" / "golden_slim.npz")["in_batch_u8"])
-    order = facts["collate_order"]
+    order = afloc_facts["collate_order"]
     images = ((pixels / 255 - 0.5) / 0.5)[order, None]
     tokenizer = ReportTokenizer(afloc_golden / "setA" / "bert", max_tokens=97, published_lengths=True, pad_to_max=True)
-    return images, tokenizer([facts["reports"][place] for place in order])
+    return images, tokenizer([afloc_facts["reports"][place] for place in order])
 
 
 def new_network(afloc_golden):
@@ -63,74 +48,74 @@ def step(request, afloc_golden, batch):
     return run
 
 
-def test_tokens_are_the_published_ones(numbers, facts, batch):
-    numbers.near("in_caption_ids", batch[1]["tokens"])
-    numbers.near("in_attention_mask", batch[1]["attention_mask"])
-    assert batch[1]["word_lengths"].tolist() == facts["cap_lens_word"]
-    assert batch[1]["sentence_lengths"].tolist() == facts["cap_lens_sent"]
+def test_tokens_are_the_published_ones(afloc_numbers, afloc_facts, batch):
+    afloc_numbers.near("in_caption_ids", batch[1]["tokens"])
+    afloc_numbers.near("in_attention_mask", batch[1]["attention_mask"])
+    assert batch[1]["word_lengths"].tolist() == afloc_facts["cap_lens_word"]
+    assert batch[1]["sentence_lengths"].tolist() == afloc_facts["cap_lens_sent"]
 
 
-def test_embeddings(numbers, step):
+def test_embeddings(afloc_numbers, step):
     _, images, texts, _ = step("eval")
-    numbers.near("eval_img_emb_g", images.report, atol=1e-5)
-    numbers.near("eval_img_emb_l", images.sentences, atol=1e-5)
-    numbers.near("eval_img_emb_l2", images.words, atol=1e-5)
-    numbers.near("eval_text_emb_r", texts.report, atol=1e-5)
+    afloc_numbers.near("eval_img_emb_g", images.report, atol=1e-5)
+    afloc_numbers.near("eval_img_emb_l", images.sentences, atol=1e-5)
+    afloc_numbers.near("eval_img_emb_l2", images.words, atol=1e-5)
+    afloc_numbers.near("eval_text_emb_r", texts.report, atol=1e-5)
     for name, units in (("eval_text_emb_w", texts.words), ("eval_text_emb_s", texts.sentences)):
         padded = torch.nn.functional.pad(units.detach(), (0, 97 - units.shape[2]))
         # The published maps keep what follows the units that count; ours end there.
-        stored = next(key for key in numbers.arrays.files if key.partition("[")[0] == name)
-        kept = torch.from_numpy(numbers[stored])[:, :, : units.shape[2]]
+        stored = next(key for key in afloc_numbers.arrays.files if key.partition("[")[0] == name)
+        kept = torch.from_numpy(afloc_numbers[stored])[:, :, : units.shape[2]]
         torch.testing.assert_close(padded[:, :, : kept.shape[2]], kept, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("eval", 1e-6), ("train", 2e-5)])
-def test_losses(mode, tolerance, numbers, facts, step):
+def test_losses(mode, tolerance, afloc_numbers, afloc_facts, step):
     _, images, texts, terms = step(mode)
-    expected = facts["eval_total"] if mode == "eval" else facts["train_trajectory"][0]
+    expected = afloc_facts["eval_total"] if mode == "eval" else afloc_facts["train_trajectory"][0]
     for ours, theirs in LOSSES.items():
         assert float(terms[ours].detach()) == pytest.approx(expected[theirs], rel=tolerance)
     scores = 10 * torch.cosine_similarity(images.report[:, None], texts.report[None], dim=-1)
-    numbers.near(f"{mode}_losses_global_scores", scores, atol=1e-5 if mode == "eval" else 1e-3)
+    afloc_numbers.near(f"{mode}_losses_global_scores", scores, atol=1e-5 if mode == "eval" else 1e-3)
     directions = [float(term.detach()) for term in symmetric_cross_entropy(scores)]
-    expected = [facts[f"{mode}_losses"][f"global{n}"] for n in (0, 1)]
+    expected = [afloc_facts[f"{mode}_losses"][f"global{n}"] for n in (0, 1)]
     assert directions == pytest.approx(expected, rel=1e-6 if mode == "eval" else 1e-4)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("eval", 1e-5), ("train", 9e-4)])
-def test_attention_maps(mode, tolerance, numbers, facts, step):
+def test_attention_maps(mode, tolerance, afloc_numbers, afloc_facts, step):
     _, images, texts, _ = step(mode)
     sentences = attention_maps(images.sentences, texts.sentences, texts.sentence_lengths)
     for film, length in enumerate(texts.sentence_lengths.tolist()):
-        numbers.near(f"{mode}_losses_attn_sent_{film}", sentences[film : film + 1, :length], atol=tolerance)
+        afloc_numbers.near(f"{mode}_losses_attn_sent_{film}", sentences[film : film + 1, :length], atol=tolerance)
     words = attention_maps(images.words, texts.words, texts.word_lengths)
-    assert [[1, n, 38, 38] for n in texts.word_lengths.tolist()] == facts[f"{mode}_losses_attn_word_shapes"]
-    if f"{mode}_losses_attn_word_0" in numbers.arrays.files:
-        numbers.near(f"{mode}_losses_attn_word_0", words[:1, : texts.word_lengths[0]], atol=tolerance)
+    assert [[1, n, 38, 38] for n in texts.word_lengths.tolist()] == afloc_facts[f"{mode}_losses_attn_word_shapes"]
+    if f"{mode}_losses_attn_word_0" in afloc_numbers.arrays.files:
+        afloc_numbers.near(f"{mode}_losses_attn_word_0", words[:1, : texts.word_lengths[0]], atol=tolerance)
 
 
 @pytest.mark.parametrize(("mode", "tolerance"), [("eval", 2e-4), ("train", 8e-4)])
-def test_gradients(mode, tolerance, numbers, facts, step):
+def test_gradients(mode, tolerance, afloc_numbers, afloc_facts, step):
     network, *_ = step(mode)
     names = published_names(dict(network.named_parameters()))
-    norms = facts[f"{mode}_grad_norms"]
+    norms = afloc_facts[f"{mode}_grad_norms"]
     for name, parameter in network.named_parameters():
         if ROUND_OFF in name:
             continue
         loose = 4e-2 if mode == "train" and "conv1" in name else tolerance * (10 if mode == "train" else 1)
         assert float(parameter.grad.norm()) == pytest.approx(norms[names[name]], rel=loose), name
         stored = f"{mode}_grad_norms/{names[name]}"
-        if any(key.partition("[")[0] == stored for key in numbers.arrays.files):
-            numbers.near(stored, parameter.grad, atol=loose * float(parameter.grad.abs().max()))
+        if any(key.partition("[")[0] == stored for key in afloc_numbers.arrays.files):
+            afloc_numbers.near(stored, parameter.grad, atol=loose * float(parameter.grad.abs().max()))
     total = torch.nn.utils.get_total_norm([p.grad for p in network.parameters()])
-    assert float(total) == pytest.approx(facts[f"{mode}_grad_norms_total"], rel=1e-2)
+    assert float(total) == pytest.approx(afloc_facts[f"{mode}_grad_norms_total"], rel=1e-2)
 
 
 @pytest.mark.slow
-def test_three_training_steps(afloc_golden, facts, batch):
+def test_three_training_steps(afloc_golden, afloc_facts, batch):
     network = new_network(afloc_golden).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-5, betas=(0.5, 0.999), weight_decay=1e-6)
-    for step, expected in enumerate(facts["train_trajectory"]):
+    for step, expected in enumerate(afloc_facts["train_trajectory"]):
         terms = AFLocLoss()(*network(batch[0], **batch[1]))
         for ours, theirs in LOSSES.items():
             assert float(terms[ours].detach()) == pytest.approx(expected[theirs], rel=(2e-5, 1e-2, 1e-2, 3e-2)[step]), step
@@ -138,8 +123,8 @@ def test_three_training_steps(afloc_golden, facts, batch):
             # The statistics move once per forward pass of the encoder.
             state = network.state_dict()
             for key, name in published_names(state).items():
-                if name in facts["bn_after_1_step"]:
-                    assert float(state[key].sum()) == pytest.approx(facts["bn_after_1_step"][name], rel=1e-4, abs=1e-4)
+                if name in afloc_facts["bn_after_1_step"]:
+                    assert float(state[key].sum()) == pytest.approx(afloc_facts["bn_after_1_step"][name], rel=1e-4, abs=1e-4)
         optimizer.zero_grad()
         terms["loss"].backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 0.25)
