@@ -47,6 +47,6 @@ $(READY): requirements.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-clean:  ## Remove what runs and demos wrote; the environment stays
-	rm -rf data/phantoms bundles/*/runs mlflow.db mlartifacts .pytest_cache .ruff_cache
+clean:  ## Remove what the demo wrote, and caches; your own runs, their tracking and the environment stay
+	rm -rf data/phantoms/demo bundles/*/runs/demo_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -17,19 +17,20 @@ class RejectionLog:
         log = RejectionLog(output_dir / "rejected.jsonl", total=len(records), max_share=0.01)
         log.add("s17", "films/s17.png: is cut short")
 
-    A line is {"case_id", "reason"}, appended and handed to the system at once, so that a killed run loses none. A
-    resumed run given the same file goes on from it; a case counts once, however often it fails.
+    A line is {"case_id", "reason"}, appended and handed to the system at once, so that a killed run loses none. A case
+    counts once, however often it fails.
 
     Args:
         path: the file, made at the first rejection.
         total: cases that the run is about.
         max_share: share of `total` that may fail, in [0, 1]; 0 allows none.
+        resume: go on from the file as it stands; else it is removed.
 
     Raises:
         ValueError: `total` below 1 or `max_share` outside [0, 1].
     """
 
-    def __init__(self, path: str | Path, total: int, max_share: float) -> None:
+    def __init__(self, path: str | Path, total: int, max_share: float, resume: bool = False) -> None:
         if total < 1:
             raise ValueError(f"total is {total}: give the number of cases of the run, at least 1")
         if not 0 <= max_share <= 1:
@@ -37,6 +38,8 @@ class RejectionLog:
         self.path = Path(path)
         self.total = total
         self.max_share = max_share
+        if not resume:
+            self.path.unlink(missing_ok=True)
         self._reasons = self._earlier()
 
     @property

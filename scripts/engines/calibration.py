@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from scripts.data.queries import film_queries
-from scripts.engines.localization_evaluator import finding_mask
+from scripts.engines.localization_evaluator import finding_mask, has_place
 from scripts.errors import UserError
 from scripts.inferers.calibration import Calibration, fit_probability
 from scripts.inferers.phrase_grounder import phrase_features
@@ -63,7 +63,7 @@ def calibrate(
         features.append(values)
         present += [query.kind == "present" for query in queries]
         for query, raw in zip(queries, letterbox.to_native(heat), strict=True):
-            if query.finding is not None:
+            if query.finding is not None and has_place(record["findings"][query.finding]):
                 truth = finding_mask(record["findings"][query.finding], raw.shape)
                 ious.append(iou_at_thresholds(min_max(raw), truth, HEAT_CUTS))
     if not ious or all(present):

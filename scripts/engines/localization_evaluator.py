@@ -69,6 +69,11 @@ class LocalizationEvaluator(Evaluator):
         return output
 
 
+def has_place(finding: dict) -> bool:
+    """Whether a finding says where it is, by a mask or by boxes."""
+    return bool(finding.get("mask") or finding.get("boxes"))
+
+
 def finding_mask(finding: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Truth of a finding, bool [H, W]: its mask, or the union of its boxes."""
     return read_mask(finding["mask"]) if finding.get("mask") else boxes_to_mask(finding["boxes"], shape)
@@ -88,7 +93,7 @@ def phrase_row(case: str, record: dict, query: Query, answer: GroundedPhrase) ->
     if query.finding is None:
         return row
     finding = record["findings"][query.finding]
-    if not (finding.get("mask") or finding.get("boxes")):
+    if not has_place(finding):
         return row
     truth = finding_mask(finding, answer.heat.shape)
     share = float(truth.mean())

@@ -121,7 +121,7 @@ def describe(summary: dict[str, Any]) -> str:
     header = ("", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU")
     lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(*header))
     for name, values in summary.get("localization", {}).items():
-        cells = [_cell(values[measure]) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
+        cells = [_cell(values.get(measure)) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
         lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(name, values["cases"], *cells))
     for kind, value in summary.get("shown", {}).items():
         lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{_cell(value):>25}")
@@ -141,7 +141,9 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def _cell(interval: dict[str, float]) -> str:
+def _cell(interval: dict[str, float] | None) -> str:
+    if interval is None:
+        return "-"
     return "{estimate:.3f} ({lower:.3f}-{upper:.3f})".format(**interval)
 
 
@@ -154,7 +156,7 @@ def _picture(case: dict[str, Any]) -> dict[str, Any]:
         "boxes": finding.get("boxes", []),
         "mask": finding_mask(finding, film.shape) if finding.get("mask") else None,
         "regions": answer.regions,
-        "title": f"{finding['text']} (p {answer.probability:.2f})",
+        "title": answer.text if np.isnan(answer.probability) else f"{answer.text} (p {answer.probability:.2f})",
     }
 
 

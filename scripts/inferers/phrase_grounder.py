@@ -51,10 +51,10 @@ class PhraseGrounder:
 
     Args:
         localizer: encodes films and phrases and makes heat maps.
-        calibration: learned on validation by `scripts.handlers.CalibrationHandler`.
+        calibration: learned on validation by `scripts.engines.calibrate`; None: maps alone, no probability (NaN), no region.
     """
 
-    def __init__(self, localizer: PhraseLocalizer, calibration: Calibration) -> None:
+    def __init__(self, localizer: PhraseLocalizer, calibration: Calibration | None) -> None:
         self.localizer = localizer
         self.calibration = calibration
 
@@ -76,6 +76,8 @@ class PhraseGrounder:
     def _ground(self, film: FilmEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
         if not texts:
             return []
+        if self.calibration is None:
+            return self._unregioned(film, letterbox, texts)
         features, heat = phrase_features(self.localizer, film, texts, self.calibration.reference)
         probabilities = self.calibration.probability(features)
         native = letterbox.to_native(heat)
@@ -88,6 +90,14 @@ class PhraseGrounder:
             regions = regions_from_map(stretched, cut, MIN_REGION_FRACTION, MAX_REGIONS) if shown else []
             answers.append(GroundedPhrase(text, groundable, float(probability) * groundable, raw, stretched, regions))
         return answers
+
+    def _unregioned(self, film: FilmEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
+        heat = self.localizer.heat_maps(film, self.localizer.encode_phrases(texts))[0].cpu().numpy()
+        native = letterbox.to_native(heat)
+        return [
+            GroundedPhrase(text, is_groundable(text), float("nan"), raw, min_max(unboxed), [])
+            for text, raw, unboxed in zip(texts, heat, native, strict=True)
+        ]
 
 
 def phrase_features(

@@ -22,7 +22,8 @@ def summarize_phrases(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     Returns:
         "localization": {slice: {measure: interval}} for the slices "all", "macro" (mean over findings), and each finding, size and
         tag, with "cases"; "shown": share of phrases of each kind that got a region; "false_regions_at_80_recall": share of
-        absent phrases that would get one if exactly 80% of the present ones did, on these very films.
+        absent phrases that would get one if exactly 80% of the present ones did, on these very films. Where no phrase has a
+        probability (an evaluation without calibration) "localization" alone, without the regions' IoU.
     """
     found = rows[rows["kind"] == "present"]
     placed = found[found["cnr"].notna()] if "cnr" in found else found.iloc[:0]
@@ -38,6 +39,8 @@ def summarize_phrases(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
             measure: _interval(by_finding(placed[measure], placed["label"])[0], placed, macro(weighted_mean), seed)
             for measure in MEASURES
         } | {"cases": len(placed)}
+    if rows["probability"].isna().all():  # no calibration: nothing was said about presence, and no region drawn
+        return {"localization": {name: _without(part, "region_iou") for name, part in summary["localization"].items()}}
     for kind, part in rows.groupby("kind"):
         summary["shown"][kind] = _interval((part["regions"] > 0).astype(float), part, weighted_mean, seed) | {"cases": len(part)}
     absent = rows[rows["kind"] == "absent"]
@@ -70,6 +73,10 @@ def summarize_labels(rows: pd.DataFrame, thresholds: dict[str, float], seed: int
     macro_auc = _interval(pairs, wide.index.to_frame(index=False), macro(weighted_auc), seed)
     accuracy = float(np.mean([entry["accuracy"] for entry in summary.values()]))
     return {**summary, "macro": {"auc": macro_auc, "accuracy": accuracy}}
+
+
+def _without(part: dict[str, Any], measure: str) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name != measure}
 
 
 def _measures(part: pd.DataFrame, seed: int) -> dict[str, Any]:

@@ -16,7 +16,8 @@ def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
     """Build an `AFLoc` network from a checkpoint of ours: its architecture and weights both come from the file.
 
     Args:
-        path: file written by `scripts.handlers.CheckpointHandler` or by `python -m scripts convert-weights afloc`.
+        path: file written by `scripts.handlers.CheckpointHandler`, or by `python -m scripts` with `convert-weights afloc` or
+            `export-weights`.
         report_length: see `TextEncoder`; 97 reproduces the published dot products.
 
     Raises:
@@ -53,8 +54,8 @@ def export_afloc(checkpoint: str | Path, folder: str | Path, half: bool = False)
     checkpoint, folder = Path(checkpoint), Path(folder)
     network = load_afloc(checkpoint)
     texts = checkpoint.parent / "text_model"
-    if not (texts / "config.json").is_file():
-        raise UserError(f"{texts} holds no text model: the folder that training wrote beside its checkpoints is needed")
+    if not (texts / "tokenizer_config.json").is_file():
+        raise UserError(f"{texts} holds no tokenizer: the folder that training wrote beside its checkpoints is needed")
     weights = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
     shutil.copytree(texts, folder / "text_model", dirs_exist_ok=True)
     (folder / "calibration.pt").unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
+from scripts.data.datalist import load_datalist, save_datalist
 from scripts.data.predictions import read_predictions
 from scripts.phantoms.cxr import write_phantoms
 from tests.bundles.commands import BUNDLE, BUNDLE_RUN, ROOT, configs, run
@@ -65,9 +66,25 @@ def test_evaluation_writes_figures_with_intervals(evaluated, trained):
     assert 0 <= metrics["false_regions_at_80_recall"]["rate"] <= 1
     assert 0 <= metrics["classification"]["macro"]["auc"]["estimate"] <= 1
     assert (output / "overlays.png").stat().st_size > 10_000
-    assert (trained / "calibration.pt").is_file()
+    assert (trained / "calibration_published.pt").is_file() and not (trained / "calibration.pt").exists()
     assert (output / "published" / "metric.csv").is_file()
     assert "pointing game" in text
+
+
+@pytest.mark.slow
+def test_films_with_boxes_alone_are_evaluated_without_a_calibration(trained, films, shared, tmp_path):
+    """As MS-CXR is: a test split alone, no labels."""
+    cases = load_datalist(films / "datalist.json").split("test")
+    records = [{key: value for key, value in case.items() if key != "labels"} for case in cases]
+    save_datalist(tmp_path / "datalist.json", "cxr", {"test": records}, name="boxes", description="test alone")
+    where = [*shared, "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out"]
+    choice = ["--calibrate", "False", "--calibration", "None", "--film_size", "96"]
+    checkpoint = ["--checkpoint", trained / "checkpoint_last.pt"]
+    text = run(BUNDLE_RUN, "--config_file", configs("evaluate", "phantom"), *where, *checkpoint, *choice)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert set(metrics) == {"localization"} and "region_iou" not in metrics["localization"]["all"]
+    assert metrics["localization"]["all"]["cases"] == sum(len(record["findings"]) for record in records)
+    assert "pointing game" in text and (tmp_path / "out" / "overlays.png").is_file()
 
 
 @pytest.mark.slow
@@ -75,7 +92,8 @@ def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, 
     film = films / json.loads((films / "datalist.json").read_text())["test"][0]["image"]
     arguments = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--films", film, "--output_dir", tmp_path]
     phrases = ["--phrases", "['left pleural effusion','no pneumothorax']"]
-    run(BUNDLE_RUN, "--config_file", configs("inference", "phantom"), *arguments, *phrases)
+    calibration = ["--calibration", trained / "calibration_published.pt"]
+    run(BUNDLE_RUN, "--config_file", configs("inference", "phantom"), *arguments, *phrases, *calibration)
     (case,) = read_predictions(tmp_path)
     assert case["images"] == [str(film)]
     denied = [finding for finding in case["findings"] if finding["text"] == "no pneumothorax"]

@@ -40,14 +40,20 @@ def test_a_resumed_run_goes_on_and_counts_no_case_twice(tmp_path):
     first = RejectionLog(path, total=4, max_share=0.5)
     first.add("s1", "r1")
     first.add("s2", "r2")
-    second = RejectionLog(path, total=4, max_share=0.5)
+    second = RejectionLog(path, total=4, max_share=0.5, resume=True)
     assert second.count == 2
     second.add("s1", "r1")
     with pytest.raises(TooManyRejected, match="3 of 4"):
         second.add("s3", "r3")
-    third = RejectionLog(path, total=4, max_share=0.5)  # known cases do not end a run that was resumed on purpose
+    third = RejectionLog(path, total=4, max_share=0.5, resume=True)  # known cases do not end a run that was resumed on purpose
     third.add("s3", "r3")
     assert third.count == 3
+
+
+def test_another_run_in_the_same_folder_starts_anew(tmp_path):
+    path = tmp_path / "rejected.jsonl"
+    RejectionLog(path, total=4, max_share=0.5).add("s1", "r1")
+    assert RejectionLog(path, total=4, max_share=0.5).count == 0 and not path.exists()
 
 
 def test_a_line_cut_short_by_a_kill_does_no_harm(tmp_path):
@@ -55,10 +61,10 @@ def test_a_line_cut_short_by_a_kill_does_no_harm(tmp_path):
     RejectionLog(path, total=9, max_share=1).add("s1", "r1")
     with open(path, "a") as file:
         file.write('{"case_id": "s2", "rea')
-    log = RejectionLog(path, total=9, max_share=1)
+    log = RejectionLog(path, total=9, max_share=1, resume=True)
     assert log.count == 1
     log.add("s3", "r3")
-    assert RejectionLog(path, total=9, max_share=1).count == 2
+    assert RejectionLog(path, total=9, max_share=1, resume=True).count == 2
     assert json.loads(path.read_text().splitlines()[-1])["case_id"] == "s3"
 
 

@@ -40,7 +40,7 @@ def test_a_network_comes_back_from_its_file_alone(state, path, tmp_path):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
-    write_text_model(tmp_path / "run" / "text_model")
+    ReportTokenizer(tmp_path / "text").save(tmp_path / "run" / "text_model")  # as training does
     checkpoint = saved({**state, "optimizer": {"state": torch.zeros(10_000)}}, tmp_path / "run" / "checkpoint_best.pt")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "calibration.pt").write_bytes(b"of other weights")
@@ -56,7 +56,7 @@ def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
 
 def test_an_export_wants_the_tokenizer(state, tmp_path):
     checkpoint = saved(state, tmp_path / "checkpoint_best.pt")
-    with pytest.raises(UserError, match="text_model holds no text model"):
+    with pytest.raises(UserError, match="text_model holds no tokenizer"):
         export_afloc(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

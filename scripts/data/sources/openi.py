@@ -70,9 +70,7 @@ def build(source_dir: str | Path, frontal_only: bool = True, seed: int = 0, skip
         reports, films = _read_kaggle(source_dir, projections, faults)
     else:
         reports, films = _read_nlm(source_dir, faults)
-    if frontal_only and not (source_dir / "indiana_projections.csv").exists():
-        way_out = "put Kaggle's indiana_projections.csv into the folder, or pass frontal_only=False"
-        faults.add(source_dir / "indiana_projections.csv", "not found, and it alone says which films are frontal", way_out)
+    _report_missing_projections(source_dir, frontal_only, faults)
     faults.stop_if_any()
 
     found = {os.path.basename(path): path for path in files_below(source_dir, (".png",), "looking for films")}
@@ -115,7 +113,7 @@ def _report_missing_projections(source_dir: Path, frontal_only: bool, faults: So
         faults.add(source_dir / "indiana_projections.csv", "not found", way_out)
     elif frontal_only:
         fault = "not found, and it alone says which films are frontal"
-        faults.add(source_dir / "indiana_projections.csv", fault, f"{way_out}, or pass frontal_only=False")
+        faults.add(source_dir / "indiana_projections.csv", fault, f"{way_out}, or give --frontal_only=False")
 
 
 def _read_kaggle(source_dir: Path, projections: pd.DataFrame, faults: SourceFaults) -> tuple[dict[str, str], dict[str, list[str]]]:

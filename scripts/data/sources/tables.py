@@ -179,5 +179,5 @@ def keep_present(
         return [record for record in records if record[key] in present]
     # A record may share its file with others; dict keeps the order and names each file once.
     names = dict.fromkeys(os.path.relpath(record[key], faults.folder) for record in missing)
-    faults.add(faults.folder, f"{key} files missing ({len(names)})", f"{way_out}, or pass skip_missing=True", names)
+    faults.add(faults.folder, f"{key} files missing ({len(names)})", f"{way_out}, or give --skip_missing", names)
     return records

@@ -95,7 +95,7 @@ def test_both_layouts_tell_the_same(nlm, kaggle, assert_datalist):
 
 def test_without_projections(nlm):
     (nlm / "indiana_projections.csv").unlink()
-    with pytest.raises(SourceError, match=r"alone says which films are frontal.*or pass frontal_only=False"):
+    with pytest.raises(SourceError, match=r"alone says which films are frontal.*or give --frontal_only=False"):
         SOURCES["openi"](nlm)
     records = records_of(SOURCES["openi"](nlm, frontal_only=False))
     assert sorted(records) == ["1_IM-0001-3001", "1_IM-0001-4001", "2_IM-0652-1001", "2_IM-0652-2001", "4", "5"]
