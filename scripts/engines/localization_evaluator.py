@@ -30,8 +30,13 @@ class LocalizationEvaluator(Evaluator):
         val_data_loader: gives batches of `scripts.data.FilmCollate`.
         grounder: answers phrases with regions.
         classifier: answers labels with probabilities; None leaves classification out.
+        truth: "masks" scores against a finding's mask where it has one, "boxes" against its boxes, which is what NIH, MS-CXR and RSNA
+            give, and which forgives a peak just beside a thin lesion.
         pool: phrases for each label, see `scripts.data.queries.film_queries`.
         val_handlers: Ignite or MONAI handlers.
+
+    Raises:
+        ValueError: unknown `truth`.
     """
 
     def __init__(
@@ -41,18 +46,24 @@ class LocalizationEvaluator(Evaluator):
         grounder: PhraseGrounder,
         pool: dict[str, list[str]],
         classifier: ZeroShotClassifier | None = None,
+        truth: str = "masks",
         val_handlers: Sequence | None = None,
     ) -> None:
+        if truth not in ("masks", "boxes"):
+            raise ValueError(f"truth must be masks or boxes, got '{truth}'")
         super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
         self.grounder = grounder
         self.classifier = classifier
         self.pool = pool
+        self.truth = truth
 
     def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
         output: dict[str, list] = {"phrases": [], "labels": [], "answers": []}
         if not batchdata["case_ids"]:
             return output
         records = batchdata["records"]
+        if self.truth == "boxes":
+            records = [without_masks(record) for record in records]
         films = self.grounder.localizer.encode_films(batchdata["images"].to(engine.state.device))
         queries = [film_queries(record, self.pool) for record in records]
         texts = [[query.text for query in asked] for asked in queries]
@@ -67,6 +78,15 @@ class LocalizationEvaluator(Evaluator):
             for case, record, row in zip(batchdata["case_ids"], records, probabilities, strict=True):
                 output["labels"] += label_rows(case, record, dict(zip(self.classifier.findings, row, strict=True)))
         return output
+
+
+def without_masks(record: dict) -> dict:
+    """A record whose findings with boxes have lost their masks."""
+    findings = [
+        {key: value for key, value in finding.items() if key != "mask" or not finding.get("boxes")}
+        for finding in record.get("findings", ())
+    ]
+    return {**record, "findings": findings}
 
 
 def has_place(finding: dict) -> bool:

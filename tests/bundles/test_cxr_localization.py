@@ -8,8 +8,10 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.data.datalist import load_datalist, save_datalist
+from scripts.data.datalist import case_id, load_datalist, save_datalist
+from scripts.data.masks import read_mask
 from scripts.data.predictions import read_predictions
+from scripts.engines.localization_evaluator import finding_mask
 from scripts.phantoms.cxr import write_phantoms
 from tests.bundles.commands import BUNDLE, BUNDLE_RUN, ROOT, configs, run
 
@@ -78,13 +80,17 @@ def test_films_with_boxes_alone_are_evaluated_without_a_calibration(trained, fil
     records = [{key: value for key, value in case.items() if key != "labels"} for case in cases]
     save_datalist(tmp_path / "datalist.json", "cxr", {"test": records}, name="boxes", description="test alone")
     where = [*shared, "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out"]
-    choice = ["--calibrate", "False", "--calibration", "None", "--film_size", "96"]
+    choice = ["--calibrate", "False", "--calibration", "False", "--film_size", "96", "--truth", "boxes"]
     checkpoint = ["--checkpoint", trained / "checkpoint_last.pt"]
     text = run(BUNDLE_RUN, "--config_file", configs("evaluate", "phantom"), *where, *checkpoint, *choice)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(metrics) == {"localization"} and "region_iou" not in metrics["localization"]["all"]
     assert metrics["localization"]["all"]["cases"] == sum(len(record["findings"]) for record in records)
     assert "pointing game" in text and (tmp_path / "out" / "overlays.png").is_file()
+    rows = pd.read_csv(tmp_path / "out" / "per_case.csv").query("kind == 'present'")
+    finding, row = records[0]["findings"][0], rows[rows["case_id"] == case_id(records[0])].iloc[0]
+    truth = finding_mask({"boxes": finding["boxes"]}, read_mask(finding["mask"]).shape)
+    assert row["area_fraction"] == pytest.approx(truth.mean())
 
 
 @pytest.mark.slow

@@ -73,5 +73,5 @@ def test_walk_follows_links_and_missing_files_are_counted(faults, film, tmp_path
     assert keep_present(records, {"here"}, "image", faults, True, "x") == [{"image": "here"}]
     faults.stop_if_any()
     keep_present(records, {"here"}, "image", faults, False, "download it")
-    with pytest.raises(SourceError, match=r"image files missing \(1\): gone.png. Way out: download it, or pass skip"):
+    with pytest.raises(SourceError, match=r"image files missing \(1\): gone.png. Way out: download it, or give --skip"):
         faults.stop_if_any()
