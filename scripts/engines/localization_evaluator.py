@@ -30,7 +30,7 @@ class LocalizationEvaluator(Evaluator):
         val_data_loader: gives batches of `scripts.data.FilmCollate`.
         grounder: answers phrases with regions.
         classifier: answers labels with probabilities; None leaves classification out.
-        truth: "masks" scores against a finding's mask where it has one, "boxes" against its boxes, which is what NIH, MS-CXR and RSNA
+        truth: "masks" scores against a finding's mask where it has one, "boxes" against its boxes, which is what NIH and RSNA
             give, and which forgives a peak just beside a thin lesion.
         pool: phrases for each label, see `scripts.data.queries.film_queries`.
         val_handlers: Ignite or MONAI handlers.
