@@ -38,6 +38,8 @@ class CheckpointHandler:
         every_iterations: save checkpoint_last.pt every so many iterations as well, at the next update where gradients of several
             batches are accumulated; 0 saves after epochs only.
         resume: continue from checkpoint_last.pt.
+        preprocessing: how films and reports reach the network, plain values by name; kept in the files, so that
+            `scripts.weights.load_afloc` can tell when they reach it otherwise.
 
     Raises:
         UserError: `resume` without a checkpoint in `folder`.
@@ -55,12 +57,14 @@ class CheckpointHandler:
         every_epochs: int = 0,
         every_iterations: int = 0,
         resume: bool = False,
+        preprocessing: dict[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.network = getattr(network, "module", network)
         self.parts = {"network": self.network, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
         self.evaluator, self.metric, self.sign = evaluator, metric, {"max": 1.0, "min": -1.0}[mode]
         self.every_epochs, self.every_iterations, self.resume = every_epochs, every_iterations, resume
+        self.preprocessing = dict(preprocessing or {})
         self.best = {"value": None, "epoch": 0}
         self._due = False
 
@@ -98,6 +102,7 @@ class CheckpointHandler:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"iteration": engine.state.iteration, "epoch_length": engine.state.epoch_length}
         state |= {"random_states": random_states, "best": self.best, "format": 1, **self.network.architecture}
+        state["preprocessing"] = self.preprocessing
         for name in names:
             with atomic_path(self.folder / f"checkpoint_{name}.pt") as path:
                 torch.save(state, path)

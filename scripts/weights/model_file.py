@@ -12,18 +12,31 @@ from scripts.errors import UserError
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 
 
-def load_afloc(path: str | Path, report_length: int | None = None) -> AFLoc:
+def load_afloc(path: str | Path, report_length: int | None = None, preprocessing: dict[str, Any] | None = None) -> AFLoc:
     """Build an `AFLoc` network from a checkpoint of ours: its architecture and weights both come from the file.
 
     Args:
         path: file written by `scripts.handlers.CheckpointHandler`, or by `python -m scripts` with `convert-weights afloc` or
             `export-weights`.
         report_length: see `TextEncoder`; 97 reproduces the published dot products.
+        preprocessing: how films and reports will reach the network; compared with what the file says of its training.
 
     Raises:
-        UserError: no such file, not a checkpoint of ours, or weights that do not fit the architecture (all keys are listed).
+        UserError: no such file, not a checkpoint of ours, weights that do not fit the architecture (all keys are listed), or films
+            and reports prepared otherwise than in training (all differences are listed).
     """
     state = _read(Path(path))
+    trained = state.get("preprocessing", {})
+    others = [
+        f"{name} {value!r} (now {preprocessing[name]!r})"
+        for name, value in trained.items()
+        if name in (preprocessing or {}) and preprocessing[name] != value
+    ]
+    if others:
+        raise UserError(
+            f"{path} was trained with {', '.join(others)}: give the same on the command line, or merge the overlay that it was "
+            "trained with, such as phantom.json"
+        )
     text_encoder = TextEncoder(state["text_encoder"], report_length=report_length)
     network = AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder)
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
@@ -52,7 +65,7 @@ def export_afloc(checkpoint: str | Path, folder: str | Path, half: bool = False)
         UserError: what `load_afloc` raises, or no tokenizer beside the checkpoint.
     """
     checkpoint, folder = Path(checkpoint), Path(folder)
-    network = load_afloc(checkpoint)
+    network, trained = load_afloc(checkpoint), _read(checkpoint).get("preprocessing", {})
     texts = checkpoint.parent / "text_model"
     if not (texts / "tokenizer_config.json").is_file():
         raise UserError(f"{texts} holds no tokenizer: the folder that training wrote beside its checkpoints is needed")
@@ -60,7 +73,7 @@ def export_afloc(checkpoint: str | Path, folder: str | Path, half: bool = False)
     shutil.copytree(texts, folder / "text_model", dirs_exist_ok=True)
     (folder / "calibration.pt").unlink(missing_ok=True)
     with atomic_path(folder / "model.pt") as path:
-        torch.save({"network": weights, "format": 1, **network.architecture}, path)
+        torch.save({"network": weights, "format": 1, "preprocessing": trained, **network.architecture}, path)
     return folder / "model.pt"
 
 

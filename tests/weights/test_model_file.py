@@ -41,13 +41,15 @@ def test_a_network_comes_back_from_its_file_alone(state, path, tmp_path):
 @pytest.mark.parametrize("half", [False, True])
 def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
     ReportTokenizer(tmp_path / "text").save(tmp_path / "run" / "text_model")  # as training does
-    checkpoint = saved({**state, "optimizer": {"state": torch.zeros(10_000)}}, tmp_path / "run" / "checkpoint_best.pt")
+    extra = {"optimizer": {"state": torch.zeros(10_000)}, "preprocessing": {"film_size": 40}}
+    checkpoint = saved({**state, **extra}, tmp_path / "run" / "checkpoint_best.pt")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "calibration.pt").write_bytes(b"of other weights")
     path = export_afloc(checkpoint, tmp_path / "out", half)
     assert sorted(file.name for file in path.parent.iterdir()) == ["model.pt", "text_model"]
     assert path.stat().st_size < checkpoint.stat().st_size - 30_000
     assert ReportTokenizer(path.parent / "text_model")([report(0)])["tokens"].shape[0] == 1
+    assert torch.load(path, weights_only=True)["preprocessing"] == {"film_size": 40}
     network, whole = load_afloc(path).state_dict(), load_afloc(checkpoint).state_dict()
     tolerance = 1e-3 if half else 0
     assert all(value.dtype == whole[key].dtype for key, value in network.items())
@@ -59,6 +61,14 @@ def test_an_export_wants_the_tokenizer(state, tmp_path):
     with pytest.raises(UserError, match="text_model holds no tokenizer"):
         export_afloc(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_films_prepared_otherwise_than_in_training_are_refused(state, path):
+    saved({**state, "preprocessing": {"film_size": 160, "max_tokens": 97, "normalization": "NormalizeIntensityd"}}, path)
+    load_afloc(path)
+    load_afloc(path, preprocessing={"film_size": 160, "max_tokens": 97, "normalization": "NormalizeIntensityd"})
+    with pytest.raises(UserError, match=r"film_size 160 \(now 224\), normalization 'NormalizeIntensityd' \(now 'NormalizeHalfd'\)"):
+        load_afloc(path, preprocessing={"film_size": 224, "max_tokens": 97, "normalization": "NormalizeHalfd"})
 
 
 def test_no_file(path):
