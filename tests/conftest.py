@@ -36,6 +36,12 @@ def afloc_golden() -> Path:
 
 
 @pytest.fixture(scope="session")
+def fvlm_golden() -> Path:
+    """Slim copy of the numbers of fVLM's published implementation, always there (tests/golden/README.md)."""
+    return Path(__file__).parent / "golden" / "fvlm" / "A"
+
+
+@pytest.fixture(scope="session")
 def afloc_facts(afloc_golden) -> dict:
     """Texts, prompts, orders and scalars of AFLoc's published run."""
     return json.loads((afloc_golden / "setA" / "golden.json").read_text())

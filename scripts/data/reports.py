@@ -147,14 +147,15 @@ def report_sentences(text: str) -> list[str]:
     sections = report_sections(text)
     sentences = []
     for section in (sections["findings"], sections["impression"]):
-        for piece in _split_sentences(section):
+        for piece in split_sentences(section):
             sentence = clean_sentence(piece)
             if re.search("[a-z]", sentence):
                 sentences.append(sentence)
     return sentences
 
 
-def _split_sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
+    """Split a section into sentences as they are written, without their final marks; see `report_sentences` for the rules."""
     text = re.sub(r"\n[ \t]*\n", f"\n{_BREAK}\n", text)
     text = _ITEM.sub(_BREAK, text)
     text = _INLINE_ITEM.sub(_BREAK, text)

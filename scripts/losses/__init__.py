@@ -1,5 +1,6 @@
 """Contrastive losses."""
 
 from scripts.losses.afloc_loss import AFLocLoss as AFLocLoss
+from scripts.losses.fvlm_loss import FVLMLoss as FVLMLoss
 from scripts.losses.local_alignment import attention_maps as attention_maps
 from scripts.losses.local_alignment import local_alignment as local_alignment

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, BertConfig, BertModel
 
-from scripts.errors import UserError
+from scripts.networks.bert import bert_configuration, load_bert
 
 
 class TextEmbeddings(NamedTuple):
@@ -31,15 +30,13 @@ class TextEncoder(nn.Module):
     layers are summed first, and the pooling is two index additions on the device.
 
     Args:
-        source: folder with a BERT (config.json, and weights when `pretrained`), a hub id for those who have a network, or a dict
-            with BERT's configuration, which has no weights.
-        pretrained: load the source's weights; False builds BERT from its config and starts at random.
+        source, pretrained: which BERT, and whether its weights are loaded; see `load_bert`.
         last_layers: how many hidden states are summed, the embedding layer being the first of them.
         report_length: divide the sum of a report's words by this number instead of by their count. The published code divides by
             its padded length, 97; cosines do not feel it, dot products of prompts of different length do.
 
     Raises:
-        UserError: the source cannot be loaded (its path and the way out are named).
+        UserError: the source cannot be loaded.
         ValueError: more layers asked for than BERT has.
     """
 
@@ -47,10 +44,7 @@ class TextEncoder(nn.Module):
         self, source: str | dict[str, Any], pretrained: bool = True, last_layers: int = 4, report_length: int | None = None
     ) -> None:
         super().__init__()
-        if isinstance(source, dict):
-            self.bert = BertModel(BertConfig(**source), add_pooling_layer=False)
-        else:
-            self.bert = _load_bert(source, pretrained)
+        self.bert = load_bert(source, pretrained)
         layers = self.bert.config.num_hidden_layers
         if last_layers > layers + 1:
             raise ValueError(f"last_layers={last_layers}, but '{source}' has {layers} layers")
@@ -59,8 +53,8 @@ class TextEncoder(nn.Module):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """BERT's configuration without what transformers adds for its own book-keeping."""
-        return {key: value for key, value in self.bert.config.to_diff_dict().items() if not key.startswith("_")}
+        """What builds it again: BERT's configuration."""
+        return bert_configuration(self.bert)
 
     @property
     def embedding_size(self) -> int:
@@ -95,18 +89,6 @@ class TextEncoder(nn.Module):
         words = words[:, : int(word_lengths.max())]
         sentences = sentences[:, : int(sentence_lengths.max())]
         return TextEmbeddings(report, sentences.mT, words.mT, sentence_lengths, word_lengths)
-
-
-def _load_bert(source: str, pretrained: bool) -> BertModel:
-    try:
-        if pretrained:
-            return BertModel.from_pretrained(source, add_pooling_layer=False)
-        return BertModel(AutoConfig.from_pretrained(source), add_pooling_layer=False)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load BERT from '{source}': {error}. Give a folder with config.json"
-            f"{' and model.safetensors' if pretrained else ''}, or a hub id where a network is reachable"
-        ) from error
 
 
 def _sum_by_index(values: Tensor, index: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """AFLoc's published checkpoint -> a file of our network's weights."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from scripts.data.files import atomic_path, sha256_of
 from scripts.errors import ConversionError
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.networks.image_encoder import RESNETS
+from scripts.weights.published import bert_sizes, layout_faults, plain_tensors
 from scripts.weights.restricted import read_checkpoint
 
 # published prefix -> ours
@@ -62,10 +62,10 @@ def convert(checkpoint: str | Path, output: str | Path, attention_heads: int | N
     published = _state_dict(checkpoint, loaded)
     state = {_our_name(key): value for key, value in published.items()}
     used = {key: value for key, value in state.items() if not key.startswith(UNUSED)}
-    shapes = _sizes(checkpoint, used)
-    text_encoder = _text_encoder(used, shapes, attention_heads)
+    _check_sizes(checkpoint, used)
+    text_encoder = bert_sizes(used, BERT, attention_heads)
     image_encoder = {"name": _resnet(used), "embedding_size": text_encoder["hidden_size"]}
-    faults = _faults(used, expected_layout(image_encoder, text_encoder))
+    faults = layout_faults(used, expected_layout(image_encoder, text_encoder), _published_name)
     if faults:
         sizes = f"a {image_encoder['name']} and a BERT of {text_encoder['num_hidden_layers']} layers"
         raise ConversionError(f"{checkpoint} does not fit AFLoc with {sizes}:\n  " + "\n  ".join(faults))
@@ -100,16 +100,7 @@ def expected_layout(image_encoder: dict[str, Any], text_encoder: dict[str, Any])
 def _state_dict(checkpoint: str | Path, loaded: Any) -> dict[str, Tensor]:
     """The weights in a checkpoint, by published names without the `afloc.` that Lightning puts before."""
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(state, dict) or not state:
-        raise ConversionError(f"{checkpoint}: holds {type(state).__name__} where a state_dict was expected")
-    strange = [str(key) for key, value in state.items() if not (isinstance(key, str) and _is_plain(value))]
-    if strange:
-        raise ConversionError(f"{checkpoint}: its state_dict holds more than plain tensors: {', '.join(strange)}")
-    return {key.removeprefix("afloc."): value for key, value in state.items()}
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta and not value.is_quantized
+    return {key.removeprefix("afloc."): value for key, value in plain_tensors(checkpoint, state).items()}
 
 
 def _our_name(key: str) -> str:
@@ -126,17 +117,15 @@ def _published_name(key: str) -> str:
     return key
 
 
-def _sizes(checkpoint: str | Path, state: dict[str, Tensor]) -> dict[str, Sequence[int]]:
-    """Shapes of the few weights that tell how large the encoders are; without one of them no layout can be compared."""
-    shapes = {key: state[key].shape if key in state else () for key in SIZE_TELLING}
-    lost = [_published_name(key) for key, dimensions in SIZE_TELLING.items() if len(shapes[key]) != dimensions]
+def _check_sizes(checkpoint: str | Path, state: dict[str, Tensor]) -> None:
+    """See that the few weights are there that tell how large the encoders are; without one of them no layout can be compared."""
+    lost = [_published_name(key) for key, dimensions in SIZE_TELLING.items() if key not in state or state[key].dim() != dimensions]
     if lost:
         first = sorted({_published_name(key).split(".")[0] for key in state})
         raise ConversionError(
             f"{checkpoint} is no AFLoc checkpoint, or a damaged one: {', '.join(lost)} missing or misshaped; "
             f"it holds {len(state)} tensors under {', '.join(first[:10])}"
         )
-    return shapes
 
 
 def _resnet(state: dict[str, Tensor]) -> str:
@@ -150,37 +139,3 @@ def _resnet(state: dict[str, Tensor]) -> str:
         return (block.expansion == 4) != bottleneck, sum(abs(a - b) for a, b in zip(layers, found, strict=True))
 
     return min(RESNETS, key=distance)
-
-
-def _text_encoder(state: dict[str, Tensor], shapes: dict[str, Sequence[int]], attention_heads: int | None) -> dict[str, int]:
-    """BERT's configuration, read off the shapes of its weights."""
-    vocabulary, hidden = shapes[f"{BERT}embeddings.word_embeddings.weight"]
-    heads = attention_heads or max(hidden // 64, 1)
-    if hidden % heads:
-        raise ConversionError(f"{heads} attention heads do not divide BERT's hidden size {hidden}: give attention_heads")
-    numbers = [key.split(".")[4] for key in state if key.startswith(f"{BERT}encoder.layer.")]
-    return {
-        "vocab_size": vocabulary,
-        "hidden_size": hidden,
-        "num_hidden_layers": max(int(number) for number in numbers if number.isdecimal()) + 1,
-        "num_attention_heads": heads,
-        "intermediate_size": shapes[f"{BERT}encoder.layer.0.intermediate.dense.weight"][0],
-        "max_position_embeddings": shapes[f"{BERT}embeddings.position_embeddings.weight"][0],
-        "type_vocab_size": shapes[f"{BERT}embeddings.token_type_embeddings.weight"][0],
-    }
-
-
-def _faults(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
-    """All that keeps a state dict from fitting a layout, by published names."""
-    faults = [f"missing: {_published_name(key)} {list(expected[key].shape)}" for key in expected if key not in state]
-    for key, value in state.items():
-        name = _published_name(key)
-        if key not in expected:
-            faults.append(f"unexpected: {name} {list(value.shape)}")
-        elif value.shape != expected[key].shape:
-            faults.append(f"shape: {name} is {list(value.shape)}, expected {list(expected[key].shape)}")
-        elif value.is_floating_point() != expected[key].is_floating_point():
-            faults.append(f"type: {name} is {value.dtype}, expected {expected[key].dtype}")
-        elif not torch.isfinite(value).all():
-            faults.append(f"not finite: {name} holds NaN or infinity")
-    return faults

@@ -1,0 +1,132 @@
+"""fVLM: one network for the anatomies of CT volumes and the parts of reports that speak of them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scripts.networks.anatomy_pooling import AnatomyPooling, anatomy_tokens
+from scripts.networks.anatomy_text_encoder import AnatomyTextEncoder
+from scripts.networks.volume_encoder import VolumeEncoder
+
+COLDEST, WARMEST = 0.001, 0.5
+
+
+def unit_length(features: Tensor) -> Tensor:
+    """Features [..., D] scaled to length 1, in float32 at least: a cosine over a small temperature feels bf16's steps."""
+    return F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=-1)
+
+
+class AnatomyEmbeddings(NamedTuple):
+    """The K anatomies of B volumes.
+
+    anatomies: [B, K, D], length 1. present: [B, K] bool, the others' embeddings mean nothing. temperature: scalar.
+    """
+
+    anatomies: Tensor
+    present: Tensor
+    temperature: Tensor
+
+
+class AnatomyTexts(NamedTuple):
+    """What the B reports say of the K anatomies.
+
+    anatomies: [B, K, D], length 1. normal: [B, K] bool. text_ids: [B, K] int64, equal where texts are.
+    """
+
+    anatomies: Tensor
+    normal: Tensor
+    text_ids: Tensor
+
+
+class FVLM(nn.Module):
+    """Volume and text encoder that meet anatomy by anatomy (Shui et al., ICLR 2025, arXiv 2501.14548).
+
+        network = FVLM(VolumeEncoder(), AnatomyTextEncoder("models/cxr_bert"), ["lung", "heart", "esophagus", "aorta"])
+        volumes, texts = network(images, **batch["inputs"])
+
+    Args:
+        volume_encoder: gives tokens.
+        text_encoder: gives text embeddings of size D.
+        anatomies: names, in the order of the masks' values (1, 2, ...).
+        pooling_heads: attention heads of the pooling.
+        temperature: where the learned temperature starts; it is kept within .001 and .5.
+    """
+
+    def __init__(
+        self,
+        volume_encoder: VolumeEncoder,
+        text_encoder: AnatomyTextEncoder,
+        anatomies: Sequence[str],
+        pooling_heads: int = 4,
+        temperature: float = 0.07,
+    ) -> None:
+        super().__init__()
+        self.volume_encoder = volume_encoder
+        self.text_encoder = text_encoder
+        self.anatomies = list(anatomies)
+        size = volume_encoder.architecture
+        embedding_size = text_encoder.projection.out_features
+        self.pooling = AnatomyPooling(len(self.anatomies), size["hidden_size"], embedding_size, pooling_heads, size["dropout"])
+        self.temperature = nn.Parameter(torch.tensor(temperature))
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What a checkpoint must hold beside the weights to build this network again (see `scripts.weights.load_fvlm`)."""
+        return {
+            "volume_encoder": self.volume_encoder.architecture,
+            "text_encoder": self.text_encoder.architecture,
+            "embedding_size": self.text_encoder.projection.out_features,
+            "pooling_heads": self.pooling.attention.num_heads,
+            "anatomies": self.anatomies,
+        }
+
+    def encode_volumes(
+        self, images: Tensor, masks: Tensor, drop_cut: bool = False, need_attention: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Embed the anatomies of volumes.
+
+        Args:
+            images: [B, 1, D, H, W] in [0, 1].
+            masks: [B, D, H, W] integers, 0 or an anatomy's position + 1.
+            drop_cut: an anatomy that touches a face of the volume does not count as present; so in training.
+            need_attention: give the pooling's attention too.
+
+        Returns:
+            embeddings [B, K, E] of length 1, present [B, K] bool, attention [B, K, N] over the patch grid or None.
+        """
+        member, cut = anatomy_tokens(masks, len(self.anatomies), self.volume_encoder.patch_size)
+        features, attention = self.pooling(self.volume_encoder(images), member, need_attention)
+        present = member.any(2)
+        return unit_length(features), present & ~cut if drop_cut else present, attention
+
+    def encode_texts(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
+        """Embed texts: tokens and attention_mask [T, L] -> [T, E] of length 1."""
+        return unit_length(self.text_encoder(tokens, attention_mask))
+
+    def forward(
+        self,
+        images: Tensor,
+        masks: Tensor,
+        tokens: Tensor,
+        attention_mask: Tensor,
+        text_index: Tensor,
+        normal: Tensor,
+        text_ids: Tensor,
+    ) -> tuple[AnatomyEmbeddings, AnatomyTexts]:
+        """Embed volumes and texts of a batch as `scripts.data.AnatomyCollate` gives it.
+
+        Args:
+            images: [B, 1, D, H, W] in [0, 1].
+            masks: [B, D, H, W] integers, 0 or an anatomy's position + 1.
+            tokens, attention_mask: the batch's different texts, [T, L].
+            text_index: which of them is whose, [B, K].
+            normal, text_ids: handed on to the loss, [B, K].
+        """
+        with torch.no_grad():
+            self.temperature.clamp_(COLDEST, WARMEST)
+        features, present, _ = self.encode_volumes(images, masks, drop_cut=True)
+        texts = self.encode_texts(tokens, attention_mask)[text_index]
+        return AnatomyEmbeddings(features, present, self.temperature), AnatomyTexts(texts, normal, text_ids)
