@@ -12,7 +12,8 @@ from scripts.data.files import atomic_path, write_json_atomically
 from scripts.engines.localization_evaluator import finding_mask
 from scripts.handlers.figures import grid_figure
 from scripts.handlers.tracking import MLflowTracker
-from scripts.metrics.localization_summary import summarize_labels, summarize_phrases
+from scripts.metrics.classification_summary import summarize_labels
+from scripts.metrics.localization_summary import summarize_phrases
 from scripts.transforms.reading import read_film
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
         figures["false_regions_at_80_recall"] = summary["false_regions_at_80_recall"]["rate"]
     if "classification" in summary:
         figures["auc_macro"] = summary["classification"]["macro"]["auc"]["estimate"]
-        figures["accuracy_macro"] = summary["classification"]["macro"]["accuracy"]
+        figures["accuracy_macro"] = summary["classification"]["macro"]["accuracy"]["estimate"]
     return {name: value for name, value in figures.items() if not np.isnan(value)}
 
 
@@ -130,7 +131,7 @@ def describe(summary: dict[str, Any]) -> str:
         lines.append(f"{'absent, at 80% recall':<28}{'':>7}{rate:>11.3f}")
     for name, values in summary.get("classification", {}).items():
         auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{_cell(values['auc']):>25}"
-        lines.append(f"{auc}   accuracy {values['accuracy']:.3f}")
+        lines.append(f"{auc}   accuracy {values['accuracy']['estimate']:.3f}")
     return "\n".join(lines)
 
 

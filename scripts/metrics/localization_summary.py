@@ -1,12 +1,11 @@
-"""From one row a (film, phrase) and one a (film, label) to figures with intervals."""
+"""From one row a (film, phrase) to figures with intervals."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scripts.metrics.bootstrap import Interval, bootstrap_interval, by_finding, macro, weighted_auc, weighted_mean
-from scripts.metrics.classification import scores_at_threshold
+from scripts.metrics.bootstrap import Interval, bootstrap_interval, by_finding, macro, weighted_mean
 from scripts.metrics.localization import false_region_rate_at_recall
 
 MEASURES = ("pointing", "cnr", "miou", "mdice", "region_iou")
@@ -48,31 +47,6 @@ def summarize_phrases(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
         rate = false_region_rate_at_recall(found["probability"], absent["probability"], 0.8)
         summary["false_regions_at_80_recall"] = {"rate": rate.rate, "threshold": rate.threshold}
     return summary
-
-
-def summarize_labels(rows: pd.DataFrame, thresholds: dict[str, float], seed: int = 0) -> dict[str, Any]:
-    """Zero-shot classification: AUC with intervals over patients, accuracy, sensitivity, specificity and F1.
-
-    Args:
-        rows: one line a (film, label), as `scripts.engines.localization_evaluator.label_rows` writes them.
-        thresholds: probability from which a label counts as present, chosen on validation; 0.5 for labels not in it.
-        seed: of the bootstrap.
-
-    Returns:
-        {finding: {"auc": interval, "accuracy", ..., "positives", "cases"}, "macro": {"auc": interval, "accuracy"}}; findings of
-        which the films show only one answer have a NaN AUC and stay out of the macro mean.
-    """
-    summary: dict[str, Any] = {}
-    for name, part in rows.groupby("label"):
-        scores = scores_at_threshold(part["truth"], part["probability"], thresholds.get(name, 0.5))
-        auc = _interval(part[["probability", "truth"]], part, weighted_auc, seed)
-        counts = {"positives": int(part["truth"].sum()), "cases": len(part)}
-        summary[name] = {"auc": auc, **scores._asdict(), **counts}
-    wide = rows.pivot(index=["case_id", "patient_id"], columns="label", values=["probability", "truth"])
-    pairs = np.stack([wide["probability"].to_numpy(float), wide["truth"].to_numpy(float)], axis=-1)
-    macro_auc = _interval(pairs, wide.index.to_frame(index=False), macro(weighted_auc), seed)
-    accuracy = float(np.mean([entry["accuracy"] for entry in summary.values()]))
-    return {**summary, "macro": {"auc": macro_auc, "accuracy": accuracy}}
 
 
 def _without(part: dict[str, Any], measure: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Weights and inputs of fVLM's golden numbers, made from names and seeds (tests/golden/README.md)."""
 
+import re
 from zlib import crc32
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 from scripts.networks import FVLM
 from scripts.weights.fvlm import build_fvlm, our_state
 
+EMBEDDINGS = r"text_encoder\.embeddings\..*_embeddings\.weight"
 ANATOMIES = ["lung", "heart", "esophagus", "aorta"]
 
 
@@ -17,9 +19,7 @@ def filled(key: str, shape: list[int], seed: int) -> Tensor:
     normal = np.random.RandomState((crc32(key.encode()) + seed) % 2**32).standard_normal(tuple(shape))
     if key == "temp":
         values = np.float64(0.07)
-    elif key == "query_tokens" or key.endswith("position_embeddings"):
-        values = normal / 2
-    elif key.startswith("text_encoder.embeddings.") and key.endswith("_embeddings.weight"):
+    elif key == "query_tokens" or key.endswith("position_embeddings") or re.fullmatch(EMBEDDINGS, key):
         values = normal / 2
     elif len(shape) > 1:
         values = normal / np.sqrt(np.prod(shape[1:]))

@@ -1,10 +1,9 @@
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from scripts.metrics.localization_summary import MEASURES, summarize_labels, summarize_phrases
+from scripts.metrics.localization_summary import MEASURES, summarize_phrases
 
 
 def found(patient, label, value, size="small", tags="", probability=0.9, regions=1):
@@ -76,40 +75,3 @@ def test_films_without_places_or_absent_phrases():
     assert absent["localization"] == {} and absent["shown"].keys() == {"absent", "negated"}
     assert "false_regions_at_80_recall" not in absent
     assert "false_regions_at_80_recall" not in summarize_phrases(ROWS[ROWS["kind"] == "present"])
-
-
-def labels(label, truths, probabilities):
-    return [
-        {"case_id": f"s{place}", "patient_id": f"p{place // 2}", "label": label, "truth": truth, "probability": value}
-        for place, (truth, value) in enumerate(zip(truths, probabilities, strict=True))
-    ]
-
-
-LABELS = pd.DataFrame(
-    labels("A", [1, 1, 0, 0, 1, 0], [0.9, 0.4, 0.6, 0.1, 0.8, 0.2])
-    + labels("B", [0, 1, 0, 1], [0.3, 0.3, 0.1, 0.2])  # s4, s5 are silent about B
-    + labels("C", [0, 0], [0.7, 0.1])
-)
-
-
-def test_labels_of_a_small_table():
-    summary = summarize_labels(LABELS, {"B": 0.25})
-    # A: 8 of 9 pairs in order; at 0.5 two of three found, two of three left. B: 0.3 against (0.3, 0.1), 0.2 likewise.
-    a, b, c = (summary[name] for name in "ABC")
-    assert a["auc"]["estimate"] == pytest.approx(8 / 9)
-    expected = {"accuracy": 4 / 6, "sensitivity": 2 / 3, "specificity": 2 / 3, "f1": 2 / 3, "positives": 3, "cases": 6}
-    assert {name: a[name] for name in expected} == pytest.approx(expected)
-    assert b["auc"]["estimate"] == pytest.approx((0.5 + 1 + 0 + 1) / 4)
-    assert (b["accuracy"], b["sensitivity"], b["specificity"]) == (0.5, 0.5, 0.5)
-    assert np.isnan(c["auc"]["estimate"]) and c["accuracy"] == 0.5 and c["positives"] == 0
-    assert summary["macro"]["auc"]["estimate"] == pytest.approx((8 / 9 + 0.625) / 2)
-    assert summary["macro"]["accuracy"] == pytest.approx((4 / 6 + 0.5 + 0.5) / 3)
-    assert summary["macro"]["auc"]["lower"] <= summary["macro"]["auc"]["estimate"] <= summary["macro"]["auc"]["upper"]
-
-
-def test_labels_of_one_patient_have_no_interval():
-    summary = summarize_labels(LABELS.assign(patient_id="p1"), {})
-    for name in ("A", "macro"):
-        auc = summary[name]["auc"]
-        assert auc["estimate"] == pytest.approx({"A": 8 / 9, "macro": (8 / 9 + 0.625) / 2}[name])
-        assert math.isnan(auc["lower"]) and math.isnan(auc["upper"])
