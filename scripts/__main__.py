@@ -178,9 +178,9 @@ def export_weights_command(checkpoint: str, *, output: str, half: bool = False) 
     """
     _check_paths(checkpoint=checkpoint, output=output)
     halved = _yes_or_no("half", half)
-    from scripts.weights import export_afloc
+    from scripts.weights import export_weights
 
-    path = export_afloc(checkpoint, output, halved)
+    path = export_weights(checkpoint, output, halved)
     print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 
 from scripts.data.captions import Captiond, VisionLanguageCollate
 from scripts.data.dataset import CaseDataset, EpochSampler
-from scripts.data.tokenizers import ReportTokenizer, train_text_model
+from scripts.data.text_models import train_text_model
+from scripts.data.tokenizers import ReportTokenizer
 from scripts.engines import VisionLanguageEvaluator, VisionLanguageTrainer
 from scripts.handlers import CheckpointHandler
 from scripts.losses import AFLocLoss

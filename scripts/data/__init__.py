@@ -12,5 +12,5 @@ from scripts.data.predictions import PredictionWriter as PredictionWriter
 from scripts.data.queries import phrase_pool as phrase_pool
 from scripts.data.queries import read_prompts as read_prompts
 from scripts.data.rejected import RejectionLog as RejectionLog
+from scripts.data.text_models import text_model_of as text_model_of
 from scripts.data.tokenizers import ReportTokenizer as ReportTokenizer
-from scripts.data.tokenizers import text_model_of as text_model_of

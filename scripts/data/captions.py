@@ -53,7 +53,7 @@ class VisionLanguageCollate:
     Args:
         tokenizer: turns texts into the tensors that `scripts.networks.TextEncoder` takes.
 
-    Returns (when called): images [B, C, H, W], texts (the tokenizer's tensors), case_ids (B strings), rejected (list of
+    Returns (when called): images [B, C, H, W], inputs (what else the network takes: the tokenizer's tensors), case_ids (B strings), rejected (list of
         (case id, reason)). A batch without any good case holds `case_ids` and `rejected` only.
     """
 
@@ -67,7 +67,7 @@ class VisionLanguageCollate:
         if not items:
             return batch
         images = torch.stack([convert_to_tensor(item["image"]) for item in items])
-        return {**batch, "images": images, "texts": self.tokenizer([item["report"] for item in items])}
+        return {**batch, "images": images, "inputs": self.tokenizer([item["report"] for item in items])}
 
 
 class FilmCollate:

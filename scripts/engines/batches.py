@@ -13,9 +13,9 @@ from scripts.networks.centering import center_at_start
 def prepare_vision_language_batch(
     batch: dict[str, Any], device: torch.device, non_blocking: bool = False
 ) -> tuple[Tensor, None, tuple, dict[str, Tensor]]:
-    """Images and text tensors of a collated batch, on the device, in the form of MONAI's `prepare_batch`."""
-    texts = {key: value.to(device, non_blocking=non_blocking) for key, value in batch["texts"].items()}
-    return batch["images"].to(device, non_blocking=non_blocking), None, (), texts
+    """Images and the network's other inputs of a collated batch, on the device, in the form of MONAI's `prepare_batch`."""
+    inputs = {key: value.to(device, non_blocking=non_blocking) for key, value in batch["inputs"].items()}
+    return batch["images"].to(device, non_blocking=non_blocking), None, (), inputs
 
 
 def center_on_first_batch(network: AFLoc, loader: DataLoader, device: torch.device) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -63,23 +64,51 @@ class AnatomyPooling(nn.Module):
         self.projection_weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
         self.projection_bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
 
-    def forward(self, levels: Sequence[Tensor], member: Tensor, need_attention: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, levels: Sequence[Tensor], member: Tensor) -> Tensor:
         """Pool the tokens of each anatomy.
 
         Args:
             levels: tokens [B, N, C] of each level.
             member: [B, K, N] bool; an anatomy without any token gets a feature that means nothing.
-            need_attention: give the attention too.
 
         Returns:
-            features [B, K, D], and attention [B, K, N], mean over heads and sum over levels (it sums to 1), or None.
+            features [B, K, D].
         """
         tokens = torch.cat(list(levels), 1)
         # A query that may look nowhere would give NaN: such an anatomy looks everywhere, and nobody reads its feature.
         allowed = (member | ~member.any(2, keepdim=True)).repeat(1, 1, len(levels))
         blocked = ~allowed.repeat_interleave(self.attention.num_heads, 0)
         queries = self.query_tokens.expand(len(tokens), -1, -1)
-        pooled, weights = self.attention(queries, tokens, tokens, attn_mask=blocked, need_weights=need_attention)
-        features = torch.einsum("bkc,kdc->bkd", pooled, self.projection_weight) + self.projection_bias
-        attention = weights.unflatten(2, (len(levels), -1)).sum(2) if need_attention else None
-        return features, attention
+        pooled, _ = self.attention(queries, tokens, tokens, attn_mask=blocked, need_weights=False)
+        return torch.einsum("bkc,kdc->bkd", pooled, self.projection_weight) + self.projection_bias
+
+    @torch.no_grad()
+    def contributions(self, levels: Sequence[Tensor], member: Tensor, anatomy: Tensor, directions: Tensor) -> Tensor:
+        """How much each token pushes an anatomy's feature along a direction: where a finding's evidence lies.
+
+        The pooling is linear once its attention is known, so its output's product with a direction is a sum over tokens and a
+        constant (the decomposition of Gandelsman et al., arXiv 2310.05916, applied to this layer).
+
+        Args:
+            levels, member: as in `forward`.
+            anatomy: the anatomy of each direction, [F] int64.
+            directions: [F, D], in the space of the features.
+
+        Returns:
+            [B, F, N], summed over levels and heads; 0 outside the anatomy.
+        """
+        tokens, layer = torch.cat(list(levels), 1), self.attention
+        heads, size = layer.num_heads, layer.head_dim
+        to_query, to_key, to_value = layer.in_proj_weight.chunk(3)
+        query_bias, key_bias, _ = layer.in_proj_bias.chunk(3)
+        queries = F.linear(self.query_tokens[anatomy], to_query, query_bias).unflatten(1, (heads, size))
+        keys = F.linear(tokens, to_key, key_bias).unflatten(2, (heads, size))
+        values = F.linear(tokens, to_value).unflatten(2, (heads, size))
+        back = torch.einsum("fd,fdc->fc", directions, self.projection_weight[anatomy])
+        back = (back @ layer.out_proj.weight).unflatten(1, (heads, size))
+        inside = member[:, anatomy].repeat(1, 1, len(levels))[:, :, None]
+        scores = torch.einsum("fhc,bnhc->bfhn", queries, keys) / size**0.5
+        lowest = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~inside, lowest).softmax(3) * inside
+        parts = weights * torch.einsum("fhc,bnhc->bfhn", back, values)
+        return parts.sum(2).unflatten(2, (len(levels), -1)).sum(2)

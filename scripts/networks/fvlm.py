@@ -83,24 +83,21 @@ class FVLM(nn.Module):
             "anatomies": self.anatomies,
         }
 
-    def encode_volumes(
-        self, images: Tensor, masks: Tensor, drop_cut: bool = False, need_attention: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def encode_volumes(self, images: Tensor, masks: Tensor, drop_cut: bool = False) -> tuple[Tensor, Tensor]:
         """Embed the anatomies of volumes.
 
         Args:
             images: [B, 1, D, H, W] in [0, 1].
             masks: [B, D, H, W] integers, 0 or an anatomy's position + 1.
             drop_cut: an anatomy that touches a face of the volume does not count as present; so in training.
-            need_attention: give the pooling's attention too.
 
         Returns:
-            embeddings [B, K, E] of length 1, present [B, K] bool, attention [B, K, N] over the patch grid or None.
+            embeddings [B, K, E] of length 1, present [B, K] bool.
         """
         member, cut = anatomy_tokens(masks, len(self.anatomies), self.volume_encoder.patch_size)
-        features, attention = self.pooling(self.volume_encoder(images), member, need_attention)
+        features = self.pooling(self.volume_encoder(images), member)
         present = member.any(2)
-        return unit_length(features), present & ~cut if drop_cut else present, attention
+        return unit_length(features), present & ~cut if drop_cut else present
 
     def encode_texts(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed texts: tokens and attention_mask [T, L] -> [T, E] of length 1."""
@@ -127,6 +124,6 @@ class FVLM(nn.Module):
         """
         with torch.no_grad():
             self.temperature.clamp_(COLDEST, WARMEST)
-        features, present, _ = self.encode_volumes(images, masks, drop_cut=True)
+        features, present = self.encode_volumes(images, masks, drop_cut=True)
         texts = self.encode_texts(tokens, attention_mask)[text_index]
         return AnatomyEmbeddings(features, present, self.temperature), AnatomyTexts(texts, normal, text_ids)

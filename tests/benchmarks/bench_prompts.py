@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from scripts.data.tokenizers import ReportTokenizer, train_text_model
+from scripts.data.text_models import train_text_model
+from scripts.data.tokenizers import ReportTokenizer
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.phantoms.cxr_case import make_case
 from scripts.transforms.letterbox import Letterbox

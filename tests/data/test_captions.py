@@ -4,7 +4,8 @@ import torch
 from monai.data import MetaTensor
 
 from scripts.data.captions import Captiond, FilmCollate, VisionLanguageCollate
-from scripts.data.tokenizers import ReportTokenizer, train_text_model
+from scripts.data.text_models import train_text_model
+from scripts.data.tokenizers import ReportTokenizer
 from scripts.transforms.letterbox import Letterbox
 
 REPORT = "Small left effusion. Heart size is normal. No pneumothorax. Lungs are clear."
@@ -61,8 +62,8 @@ def test_a_batch_holds_images_texts_and_names(tokenizer):
     assert batch["images"].shape == (2, 1, 2, 2) and batch["case_ids"] == ["s1", "s2"]
     assert batch["rejected"] == [("s8", "empty"), ("s9", "cut short")]
     expected = tokenizer(reports)
-    assert batch["texts"].keys() == expected.keys()
-    assert all(torch.equal(batch["texts"][key], expected[key]) for key in expected)
+    assert batch["inputs"].keys() == expected.keys()
+    assert all(torch.equal(batch["inputs"][key], expected[key]) for key in expected)
 
 
 def test_films_keep_their_way_back():

@@ -13,7 +13,8 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, BertModel
 
 from scripts.data.published_reports import published_prompt
-from scripts.data.tokenizers import ReportTokenizer, TextModelError, train_text_model, unit_indices
+from scripts.data.text_models import TextModelError, train_text_model
+from scripts.data.tokenizers import ReportTokenizer, unit_indices
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +292,7 @@ def test_text_model_serves_tokenizer_and_network(tmp_path):
 
 def test_text_model_is_the_same_in_every_process(tmp_path):
     source = (
-        "import json, sys; from scripts.data.tokenizers import train_text_model; "
+        "import json, sys; from scripts.data.text_models import train_text_model; "
         "train_text_model(json.load(sys.stdin), sys.argv[1], vocab_size=200)"
     )
     subprocess.run(

@@ -36,13 +36,13 @@ def batches(count=2, size=4, scale=1.0):
     for place in range(count):
         images, targets = torch.randn(size, 3, generator=generator), torch.randn(size, 1, generator=generator)
         names = [f"s{place * size + number}" for number in range(size)]
-        result.append({"images": images * scale, "texts": {"targets": targets * scale}, "case_ids": names})
+        result.append({"images": images * scale, "inputs": {"targets": targets * scale}, "case_ids": names})
     return result
 
 
 def gradient(weight, *parts):
     """Of the mean over the batches of their losses."""
-    parts = [(batch["images"], batch["texts"]["targets"]) for batch in parts]
+    parts = [(batch["images"], batch["inputs"]["targets"]) for batch in parts]
     return sum(2 / len(x) * (x @ weight.T - t).T @ x for x, t in parts) / len(parts)
 
 
@@ -73,7 +73,7 @@ def test_a_step_is_gradient_descent():
     network, outputs = train(data, epochs=2)
     weight = Linear().layer.weight.detach()
     for step in range(4):
-        images, targets = data[step % 2]["images"], data[step % 2]["texts"]["targets"]
+        images, targets = data[step % 2]["images"], data[step % 2]["inputs"]["targets"]
         expected = {"loss": ((images @ weight.T - targets) ** 2).mean(), "largest": (images @ weight.T - targets).abs().max()}
         assert outputs[step] == pytest.approx({name: float(value) for name, value in expected.items()})
         weight = weight - RATE * gradient(weight, data[step % 2])
@@ -84,7 +84,7 @@ def test_two_half_batches_make_one_update():
     halves = batches(2, size=4)
     one = {
         "images": torch.cat([half["images"] for half in halves]),
-        "texts": {"targets": torch.cat([half["texts"]["targets"] for half in halves])},
+        "inputs": {"targets": torch.cat([half["inputs"]["targets"] for half in halves])},
         "case_ids": halves[0]["case_ids"] + halves[1]["case_ids"],
     }
     start = Linear().layer.weight.detach()
@@ -153,10 +153,10 @@ def test_an_evaluation_changes_nothing_and_gives_what_metrics_read():
     data = batches(2)
     network, evaluator = evaluate(data)
     start = Linear().layer.weight.detach()
-    images, targets = data[1]["images"], data[1]["texts"]["targets"]
+    images, targets = data[1]["images"], data[1]["inputs"]["targets"]
     torch.testing.assert_close(evaluator.state.output["image_embeddings"], images @ start.T)
     torch.testing.assert_close(evaluator.state.output["text_embeddings"], targets)
-    losses = [float(((b["images"] @ start.T - b["texts"]["targets"]) ** 2).mean()) for b in data]
+    losses = [float(((b["images"] @ start.T - b["inputs"]["targets"]) ** 2).mean()) for b in data]
     assert evaluator.state.metrics["mean"] == pytest.approx(sum(losses) / 2)
     assert not network.training and torch.equal(network.layer.weight.detach(), start)
     assert network.layer.weight.grad is None

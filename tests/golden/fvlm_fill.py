@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scripts.networks import FVLM
-from scripts.weights.fvlm import build_fvlm, our_state
+from scripts.weights.fvlm import build_fvlm, our_state, published_name
 
 EMBEDDINGS = r"text_encoder\.embeddings\..*_embeddings\.weight"
 ANATOMIES = ["lung", "heart", "esophagus", "aorta"]
@@ -71,3 +71,15 @@ def golden_masks(shape: list[int], boxes: list[list[list[int]]]) -> Tensor:
         for label, z0, z1, y0, y1, x0, x1 in painted:
             mask[z0:z1, y0:y1, x0:x1] = label
     return masks
+
+
+def published_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by our parameters' names -> by the published ones; stacked projections are taken apart."""
+    published = {}
+    for key, value in tensors.items():
+        kind = key.removeprefix("pooling.projection_")
+        if kind != key:
+            published |= {f"vision_projs.{place}.{kind}": part for place, part in enumerate(value)}
+        else:
+            published[published_name(key)] = value
+    return published

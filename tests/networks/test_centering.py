@@ -46,7 +46,7 @@ def likeness(embeddings):
 @torch.no_grad()
 def embed(network, batch):
     """As a training step does, without a trace in the network."""
-    return copy.deepcopy(network).train()(batch["images"], **batch["texts"])
+    return copy.deepcopy(network).train()(batch["images"], **batch["inputs"])
 
 
 def test_films_and_reports_differ_from_the_start(material):
@@ -54,19 +54,19 @@ def test_films_and_reports_differ_from_the_start(material):
     network = fresh(text_model)
     images, texts = embed(network, batch)
     assert likeness(images.report) > 0.9 and likeness(texts.report) > 0.9
-    center_at_start(network, batch["images"], batch["texts"])
+    center_at_start(network, batch["images"], batch["inputs"])
     images, texts = embed(network, batch)
     assert likeness(images.report) < 0.5 and likeness(texts.report) < 0.5
     network.text_encoder.eval()  # without dropout, as an evaluation embeds reports
     with torch.no_grad():
-        assert likeness(network.text_encoder(**batch["texts"]).report) < 0.5
+        assert likeness(network.text_encoder(**batch["inputs"]).report) < 0.5
 
 
 def test_what_all_share_is_gone(material):
     text_model, batch = material
     network = fresh(text_model, dropout=0.0)
     before = embed(network, batch)
-    center_at_start(network, batch["images"], batch["texts"])
+    center_at_start(network, batch["images"], batch["inputs"])
     images, texts = embed(network, batch)
     for embedded, old in ((images.report, before[0].report), (texts.report, before[1].report)):
         assert float(embedded.mean(0).abs().max()) < 1e-5 < float(old.mean(0).abs().max())
@@ -85,8 +85,8 @@ def test_nothing_else_changes(material, training):
     old = copy.deepcopy(network.state_dict())
     # Running statistics move as in one training step on the same films: the first of many, which later ones forget.
     step = fresh(text_model).train()
-    step(batch["images"], **batch["texts"])
-    center_at_start(network, batch["images"], batch["texts"])
+    step(batch["images"], **batch["inputs"])
+    center_at_start(network, batch["images"], batch["inputs"])
     changed = {key for key, value in network.state_dict().items() if not torch.equal(value, old[key])}
     statistics = {key for key in old if key.split(".")[-1] in ("running_mean", "running_var", "num_batches_tracked")}
     heads = {f"image_encoder.{name}" for name in ("report_head.bias", "sentence_head.weight", "word_head.weight")}
@@ -99,7 +99,7 @@ def test_the_first_batch_of_a_loader(material):
     text_model, batch = material
     one, other = fresh(text_model, dropout=0.0), fresh(text_model, dropout=0.0)
     center_on_first_batch(one, [batch], torch.device("cpu"))
-    center_at_start(other, batch["images"], batch["texts"])
+    center_at_start(other, batch["images"], batch["inputs"])
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 

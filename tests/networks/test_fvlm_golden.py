@@ -8,7 +8,7 @@ import torch
 
 from scripts.losses.fvlm_loss import FVLMLoss, anatomy_losses, pair_targets
 from scripts.networks.anatomy_pooling import anatomy_tokens
-from tests.golden.fvlm_fill import ANATOMIES, golden_images, golden_masks, golden_network
+from tests.golden.fvlm_fill import ANATOMIES, golden_images, golden_masks, golden_network, published_tensors
 
 CASES = ["mixed", "single_patient_organ", "template_repeated"]
 
@@ -72,9 +72,7 @@ def test_tokens_features_targets_and_losses(network, cases, expected, fvlm_golde
     assert torch.equal(volumes.present, flags)
     assert float(volumes.temperature.detach()) == expected[name]["temp_after_forward"]
     targets = pair_targets(volumes.present, texts.normal, texts.text_ids).double()
-    losses = anatomy_losses(
-        volumes.anatomies, texts.anatomies, volumes.temperature, volumes.present, ~texts.normal, targets
-    )
+    losses = anatomy_losses(volumes.anatomies, texts.anatomies, volumes.temperature, volumes.present, ~texts.normal, targets)
     counted = [f"{anatomy}_itc" for anatomy, counts in zip(ANATOMIES, losses.counts, strict=True) if counts]
     assert counted == expected[name]["organs_with_loss"]
     for place, anatomy in enumerate(ANATOMIES):
@@ -109,17 +107,8 @@ def test_gradients(network, cases, expected, fvlm_golden, name):
 
 
 def published_gradients(network):
-    from scripts.weights.fvlm import published_name
-
-    gradients = {}
-    for key, parameter in network.named_parameters():
-        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        if key.startswith("pooling.projection_"):
-            kind = key.removeprefix("pooling.projection_")
-            gradients |= {f"vision_projs.{place}.{kind}": part for place, part in enumerate(gradient)}
-        else:
-            gradients[published_name(key)] = gradient
-    return gradients
+    parameters = dict(network.named_parameters())
+    return published_tensors({k: torch.zeros_like(p) if p.grad is None else p.grad for k, p in parameters.items()})
 
 
 def test_levels(network, cases, expected, fvlm_golden):

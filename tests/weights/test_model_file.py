@@ -4,7 +4,7 @@ import torch
 from scripts.data.tokenizers import ReportTokenizer
 from scripts.errors import UserError
 from scripts.networks import AFLoc
-from scripts.weights import export_afloc, load_afloc
+from scripts.weights import export_weights, load_afloc
 from tests.small_afloc import new_network, report, write_text_model
 
 
@@ -45,7 +45,7 @@ def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
     checkpoint = saved({**state, **extra}, tmp_path / "run" / "checkpoint_best.pt")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "calibration.pt").write_bytes(b"of other weights")
-    path = export_afloc(checkpoint, tmp_path / "out", half)
+    path = export_weights(checkpoint, tmp_path / "out", half)
     assert sorted(file.name for file in path.parent.iterdir()) == ["model.pt", "text_model"]
     assert path.stat().st_size < checkpoint.stat().st_size - 30_000
     assert ReportTokenizer(path.parent / "text_model")([report(0)])["tokens"].shape[0] == 1
@@ -59,7 +59,7 @@ def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
 def test_an_export_wants_the_tokenizer(state, tmp_path):
     checkpoint = saved(state, tmp_path / "checkpoint_best.pt")
     with pytest.raises(UserError, match="text_model holds no tokenizer"):
-        export_afloc(checkpoint, tmp_path / "out")
+        export_weights(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

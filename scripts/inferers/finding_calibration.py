@@ -1,0 +1,84 @@
+"""What validation teaches zero-shot classification: the probability that a score means, and from which one to say "present"."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from scripts.data.files import atomic_path
+from scripts.errors import UserError
+from scripts.metrics.classification import choose_threshold
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FindingCalibration:
+    """Logistic calibration (Platt 1999) and decision threshold of each finding, learned on validation cases.
+
+    Attributes:
+        slopes, offsets: probability of a score = sigmoid(slope * score + offset), by finding; findings without both answers in
+            validation are not in them, and keep the network's own probability.
+        thresholds: probability from which a finding counts as present (Youden's choice), by finding; 0.5 for others.
+    """
+
+    slopes: dict[str, float] = field(default_factory=dict)
+    offsets: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, rows: pd.DataFrame) -> "FindingCalibration":
+        """Learn from rows of label, score and truth (0 or 1), one a case and finding; NaN scores are left out.
+
+        Raises:
+            UserError: no finding has both answers.
+        """
+        slopes, offsets, thresholds = {}, {}, {}
+        for label, part in rows[rows["score"].notna()].groupby("label"):
+            if part["truth"].nunique() < 2:
+                logger.warning(
+                    "calibration: validation has no %s cases with and without; its probability stays the network's", label
+                )
+                continue
+            model = LogisticRegression().fit(part[["score"]].to_numpy(), part["truth"].astype(int))
+            slopes[label], offsets[label] = float(model.coef_[0, 0]), float(model.intercept_[0])
+            if slopes[label] < 0:  # a score that points the wrong way tells nothing: all that is known is how common the finding is
+                share = part["truth"].mean()
+                slopes[label], offsets[label] = 0.0, float(np.log(share / (1 - share)))
+            probability = _sigmoid(slopes[label] * part["score"].to_numpy() + offsets[label])
+            thresholds[label] = choose_threshold(part["truth"], probability)
+        if not slopes:
+            raise UserError("calibration needs validation cases with and without a finding, with labels: set calibrate to false")
+        return cls(slopes, offsets, thresholds)
+
+    def probability(self, labels: Sequence[str], scores: Sequence[float]) -> np.ndarray:
+        """Calibrated probabilities of findings from their scores, NaN where a score is."""
+        slope = np.array([self.slopes.get(label, 1.0) for label in labels])
+        offset = np.array([self.offsets.get(label, 0.0) for label in labels])
+        return _sigmoid(slope * np.asarray(scores, dtype=np.float64) + offset)
+
+    def save(self, path: str | Path) -> None:
+        """Write the calibration so that `torch.load(weights_only=True)` reads it."""
+        with atomic_path(path) as beside:
+            torch.save(asdict(self), beside)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "FindingCalibration":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: no such file.
+        """
+        if not Path(path).is_file():
+            raise UserError(f"no calibration at {path}: run the bundle's evaluate.json, which writes it, or name another")
+        content: Mapping[str, dict[str, float]] = torch.load(path, map_location="cpu", weights_only=True)
+        return cls(**content)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values))
