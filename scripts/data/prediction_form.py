@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import nibabel as nib
+
 from scripts.data.datalist_form import TASKS
 from scripts.data.faults import NOTHING
 from scripts.data.form import (
@@ -52,6 +54,19 @@ def _check_finding(notes: Notes, key: str, value: Any) -> None:
         notes.wrong_type(key, value, "an object")
 
 
+def _check_key_slice(notes: Notes, key: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        notes.add("bad key slice", key, value, "is no whole number from 0", "count slices along the volume's head-to-foot axis")
+
+
+def _check_saliency(notes: Notes, key: str, value: Any) -> None:
+    if isinstance(value, nib.Nifti1Image):
+        if value.ndim != 3:
+            notes.add("bad saliency", key, NOTHING, f"has {value.ndim} dimensions", "give a volume in the image's own grid")
+    else:
+        check_path(notes, key, value)
+
+
 def _leave(notes: Notes, key: str, value: Any) -> None:
     """Masks are looked at by `ShapeOf`."""
 
@@ -76,7 +91,8 @@ FINDING = Form(
         "box": nullable(check_box),
         "mask": _leave,
     },
-    optional={},
+    # Of volumes; image coordinates of boxes and masks are those of films.
+    optional={"key_slice": nullable(_check_key_slice), "saliency": nullable(_check_saliency)},
 )
 RUN = Form(required={"task": _check_task, "model": _check_model}, optional={})
 """What is the same in every case of a run."""

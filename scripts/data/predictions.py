@@ -1,7 +1,7 @@
 """Predictions: the one document that comes out of a bundle.
 
-A folder holds `predictions.jsonl`, one line a case, and `masks/`, one PNG a mask (8 bits, one channel, 0 and 255). A
-line, broken here for reading:
+A folder holds `predictions.jsonl`, one line a case, `masks/`, one PNG a mask (8 bits, one channel, 0 and 255), and for volumes
+`saliency/`, one NIfTI a finding in the volume's own grid, [0, 1]. A line, broken here for reading:
 
     {"case_id": "s2", "task": "cxr", "images": ["/data/films/s2.dcm"],
      "model": {"bundle": "cxr_localization", "version": "0.1.0",
@@ -12,8 +12,9 @@ line, broken here for reading:
 
 Boxes [x, y, width, height] and masks are in pixels of the stored image, whatever resizing a network used. `probability`
 is that of the finding being there, `confidence` how sure the model is of what it says; both lie in [0, 1]. All keys are
-there; all but `label` may be null. `image_index` counts `images` from 0; null is a finding of the case as a whole. The
-mask's path is relative to the folder.
+there; all but `label` may be null. `image_index` counts `images` from 0; null is a finding of the case as a whole. Findings of
+volumes may have `key_slice`, the slice that shows most, counted from 0 along the stored volume's axis that runs most nearly head to
+foot, and `saliency`. Paths of masks and saliency volumes are relative to the folder.
 """
 
 import json
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 
 from scripts.data.faults import NOTHING, Fault, describe_faults
@@ -87,9 +89,9 @@ class PredictionWriter:
         Args:
             case_id: its id in the datalist.
             images: its image files.
-            findings: each with `label` and any of `text`, `anatomy`, `probability`, `confidence`, `image_index`, `box`
-                and `mask` (bool [H, W]); NumPy numbers will do. With a single image, `image_index` is 0 where a box or
-                mask needs one.
+            findings: each with `label` and any of `text`, `anatomy`, `probability`, `confidence`, `image_index`, `box`,
+                `mask` (bool [H, W]), `key_slice` and `saliency` (nibabel.Nifti1Image); NumPy numbers will do. With a single image,
+                `image_index` is 0 where a box or mask needs one.
 
         Raises:
             PredictionError: a case added before, or any fault; all are listed and nothing of the case is written.
@@ -101,35 +103,41 @@ class PredictionWriter:
         _check_new(notes, case_id, self._cases)
         _raise_faults(notes.faults)
         for index, finding in enumerate(findings):
+            name = finding_name(case_id, index)
             if finding["mask"] is not None:
-                name = f"masks/{mask_name(case_id, index)}"
-                write_mask(self._temporary / name, finding["mask"])
-                finding["mask"] = name
+                write_mask(self._temporary / "masks" / f"{name}.png", finding["mask"])
+                finding["mask"] = f"masks/{name}.png"
+            if finding.get("saliency") is not None:
+                (self._temporary / "saliency").mkdir(exist_ok=True)
+                nib.save(finding["saliency"], self._temporary / "saliency" / f"{name}.nii.gz")
+                finding["saliency"] = f"saliency/{name}.nii.gz"
         self._lines.write(json.dumps({**case, "findings": findings}, ensure_ascii=False, allow_nan=False) + "\n")
         self._cases.add(case_id)
 
     def _publish(self) -> None:
-        """Old lines go first and new ones come last, so that lines never name masks that are not there."""
-        lines, masks = self.folder / FILE_NAME, self.folder / "masks"
+        """Old lines go first and new ones come last, so that lines never name files that are not there."""
+        lines = self.folder / FILE_NAME
         lines.unlink(missing_ok=True)
-        if masks.exists():
-            masks.rename(self._temporary / "old_masks")
-        (self._temporary / "masks").rename(masks)
+        for name in ("masks", "saliency"):
+            if (self.folder / name).exists():
+                (self.folder / name).rename(self._temporary / f"old_{name}")
+            if (self._temporary / name).exists():
+                (self._temporary / name).rename(self.folder / name)
         (self._temporary / FILE_NAME).rename(lines)
 
 
-def mask_name(case_id: str, index: int) -> str:
-    """File name of a case's finding: legal on every file system, and different for every case and finding.
+def finding_name(case_id: str, index: int) -> str:
+    """File name, without ending, of a case's finding: legal on every file system, and different for every case and finding.
 
     Characters that a file name may not hold become "_"; the ten digits of the id's SHA-256 keep "a/b" and "a_b", or "a"
     and "A" where case does not count, apart.
     """
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", case_id)[:60]
-    return f"{readable}-{sha256(case_id.encode()).hexdigest()[:10]}-{index}.png"
+    return f"{readable}-{sha256(case_id.encode()).hexdigest()[:10]}-{index}"
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """Read and validate predictions; paths of masks become absolute, relative ones of images too.
+    """Read and validate predictions; paths of masks and saliency volumes become absolute, relative ones of images too.
 
     Args:
         path: predictions.jsonl or its folder.
@@ -162,7 +170,9 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     for case in cases:
         case["images"] = [str(folder / image) for image in case["images"]]
         for finding in case["findings"]:
-            finding["mask"] = None if finding["mask"] is None else str(folder / finding["mask"])
+            for key in ("mask", "saliency"):
+                if finding.get(key) is not None:
+                    finding[key] = str(folder / finding[key])
     return cases
 
 

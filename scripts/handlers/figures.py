@@ -161,3 +161,31 @@ def _legend_handles(cases: Sequence[Mapping[str, Any]]) -> list[Line2D]:
         ("found, with score", FOUND_COLOUR, "-", any(len(case["regions"]) for case in cases)),
     ]
     return [Line2D([], [], color=colour, linestyle=style, label=name) for name, colour, style, used in entries if used]
+
+
+def interval_figure(entries: Mapping[str, Mapping[str, float]], measure: str, reference: float) -> Figure:
+    """Estimates with their intervals, one line a name, in the order given from top to bottom.
+
+    Args:
+        entries: {"estimate", "lower", "upper"} by name; NaN is not drawn.
+        measure: what the horizontal axis shows.
+        reference: value that a dashed line marks, such as that of guessing.
+
+    Returns:
+        a figure outside pyplot's global state.
+    """
+    figure = Figure(figsize=(7, 1.2 + 0.28 * len(entries)), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    places = np.arange(len(entries))[::-1]
+    estimates, lower, upper = (
+        np.array([entry[key] for entry in entries.values()], float) for key in ("estimate", "lower", "upper")
+    )
+    axes.hlines(places, lower, upper, color="#2f6f9f", linewidth=2)
+    axes.plot(estimates, places, "o", color="#2f6f9f")
+    axes.axvline(reference, color="grey", linestyle="--", linewidth=1)
+    axes.set_yticks(places, [textwrap.shorten(name, _LETTERS_A_LINE) for name in entries])
+    axes.set_xlabel(f"{measure}, 95% interval over patients")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", alpha=0.3)
+    return figure

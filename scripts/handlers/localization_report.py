@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from scripts.data.files import atomic_path, write_json_atomically
 from scripts.engines.localization_evaluator import finding_mask
 from scripts.handlers.figures import grid_figure
+from scripts.handlers.tables import cell, without_nan, write_csv
 from scripts.handlers.tracking import MLflowTracker
 from scripts.metrics.classification_summary import summarize_labels
 from scripts.metrics.localization_summary import summarize_phrases
@@ -74,11 +75,11 @@ class LocalizationReport:
         summary: dict[str, Any] = {}
         if len(phrases):
             summary |= summarize_phrases(phrases, self.seed)
-            _write_csv(self.folder / "per_case.csv", phrases)
+            write_csv(self.folder / "per_case.csv", phrases)
         if len(labels):
             summary["classification"] = summarize_labels(labels, self.label_thresholds, self.seed)
-            _write_csv(self.folder / "per_label.csv", labels)
-        write_json_atomically(self.folder / "metrics.json", _without_nan(summary))
+            write_csv(self.folder / "per_label.csv", labels)
+        write_json_atomically(self.folder / "metrics.json", without_nan(summary))
         figure = self._figure()
         if figure is not None:
             with atomic_path(self.folder / "overlays.png") as path:
@@ -122,30 +123,17 @@ def describe(summary: dict[str, Any]) -> str:
     header = ("", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU")
     lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(*header))
     for name, values in summary.get("localization", {}).items():
-        cells = [_cell(values.get(measure)) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
+        cells = [cell(values.get(measure)) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
         lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(name, values["cases"], *cells))
     for kind, value in summary.get("shown", {}).items():
-        lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{_cell(value):>25}")
+        lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{cell(value):>25}")
     if "false_regions_at_80_recall" in summary:
         rate = summary["false_regions_at_80_recall"]["rate"]
         lines.append(f"{'absent, at 80% recall':<28}{'':>7}{rate:>11.3f}")
     for name, values in summary.get("classification", {}).items():
-        auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{_cell(values['auc']):>25}"
+        auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{cell(values['auc']):>25}"
         lines.append(f"{auc}   accuracy {values['accuracy']['estimate']:.3f}")
     return "\n".join(lines)
-
-
-def _without_nan(value: Any) -> Any:
-    """What is not defined (an AUC of films that all show the finding) is null in JSON, which has no NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _cell(interval: dict[str, float] | None) -> str:
-    if interval is None:
-        return "-"
-    return "{estimate:.3f} ({lower:.3f}-{upper:.3f})".format(**interval)
 
 
 def _picture(case: dict[str, Any]) -> dict[str, Any]:
@@ -159,8 +147,3 @@ def _picture(case: dict[str, Any]) -> dict[str, Any]:
         "regions": answer.regions,
         "title": answer.text if np.isnan(answer.probability) else f"{answer.text} (p {answer.probability:.2f})",
     }
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with atomic_path(path) as beside:
-        table.to_csv(beside, index=False)

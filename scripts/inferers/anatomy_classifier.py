@@ -23,7 +23,7 @@ MOST_PROMPTS = 256  # texts encoded at a time
 class Evidence:
     """Where in a window the evidence for a finding lies.
 
-    window: slices (z, y, x) of the volume. tokens: [d, h, w], what each patch adds to the finding's score. patch: voxels of a token.
+    window: slices (z, y, x) of the volume. tokens: [d, h, w], what each patch adds to the finding's score. patch: voxels of one.
     """
 
     window: Window
@@ -31,7 +31,7 @@ class Evidence:
     patch: tuple[int, int, int]
 
     def volume(self, shape: Sequence[int]) -> Tensor:
-        """A saliency volume [D, H, W] in [0, 1] of the prepared volume's shape: what speaks for the finding, its largest value 1."""
+        """A saliency volume [D, H, W] in [0, 1] of the prepared volume's shape: what speaks for the finding, at most 1."""
         grown = F.interpolate(self.tokens.clamp_min(0)[None, None], scale_factor=self.patch, mode="trilinear")[0, 0]
         inside = grown[tuple(slice(0, part.stop - part.start) for part in self.window)]
         volume = torch.zeros(tuple(shape))
@@ -43,8 +43,8 @@ class Evidence:
 class AnatomyAnswer:
     """What a volume shows.
 
-    scores: [F], how much nearer a finding's affirming sentences are than its denying ones, in logits; NaN where its anatomy is not in
-    the volume. evidence: of each finding, None where its anatomy is missing; empty where it was not asked for.
+    scores: [F], how much nearer a finding's affirming sentences are than its denying ones, in logits; NaN where its anatomy is not
+    in the volume. evidence: of each finding, None where its anatomy is missing; empty where it was not asked for.
     """
 
     scores: Tensor

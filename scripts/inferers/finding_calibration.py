@@ -24,7 +24,8 @@ class FindingCalibration:
     Attributes:
         slopes, offsets: probability of a score = sigmoid(slope * score + offset), by finding; findings without both answers in
             validation are not in them, and keep the network's own probability.
-        thresholds: probability from which a finding counts as present (Youden's choice), by finding; 0.5 for others.
+        thresholds: of the network's own probability, from which a finding counts as present (Youden's choice), by finding; 0.5 for
+            others.
     """
 
     slopes: dict[str, float] = field(default_factory=dict)
@@ -50,8 +51,8 @@ class FindingCalibration:
             if slopes[label] < 0:  # a score that points the wrong way tells nothing: all that is known is how common the finding is
                 share = part["truth"].mean()
                 slopes[label], offsets[label] = 0.0, float(np.log(share / (1 - share)))
-            probability = _sigmoid(slopes[label] * part["score"].to_numpy() + offsets[label])
-            thresholds[label] = choose_threshold(part["truth"], probability)
+            # Where calling every case absent is best the threshold is infinite, which JSON does not have.
+            thresholds[label] = min(choose_threshold(part["truth"], _sigmoid(part["score"].to_numpy())), 1.0)
         if not slopes:
             raise UserError("calibration needs validation cases with and without a finding, with labels: set calibrate to false")
         return cls(slopes, offsets, thresholds)

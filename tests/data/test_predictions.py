@@ -1,10 +1,11 @@
 import json
 
 import cv2
+import nibabel as nib
 import numpy as np
 import pytest
 
-from scripts.data.predictions import PredictionWriter, mask_name, read_predictions
+from scripts.data.predictions import PredictionWriter, finding_name, read_predictions
 from scripts.errors import PredictionError
 
 MODEL = {"bundle": "cxr_localization", "version": "0.1.0", "checkpoint_sha256": "0" * 64, "mlflow_run_id": None}
@@ -32,7 +33,7 @@ def test_what_is_written_reads_back(tmp_path):
     with PredictionWriter(tmp_path / "out", "cxr", MODEL) as writer:
         writer.add("s/1 a", ["/films/1.png"], [finding, {"label": "Normal", "probability": None}])
         writer.add("s2", ["films/2.png"], [])
-    name = mask_name("s/1 a", 0)
+    name = finding_name("s/1 a", 0) + ".png"
     assert names(tmp_path / "out") == ["masks", f"masks/{name}", "predictions.jsonl"]
     first, second = read_predictions(tmp_path / "out")
     assert first["case_id"] == "s/1 a" and first["task"] == "cxr" and first["model"] == MODEL
@@ -65,12 +66,12 @@ def test_an_exception_leaves_older_predictions_and_nothing_half(tmp_path):
     assert names(tmp_path) == before
     with PredictionWriter(tmp_path, "cxr", MODEL) as writer:
         writer.add("new", ["a.png"], [{"label": "x", "mask": square()}])
-    assert names(tmp_path) == ["masks", f"masks/{mask_name('new', 0)}", "predictions.jsonl"]
+    assert names(tmp_path) == ["masks", f"masks/{finding_name('new', 0) + '.png'}", "predictions.jsonl"]
 
 
 def test_names_of_masks_are_legal_and_never_the_same():
     cases = ["a/b", "a_b", "A_b", "a b", "../a", "ä" * 300, "ä" * 299, "", "a-0"]
-    made = [mask_name(case, index) for case in cases for index in (0, 1, 10)]
+    made = [finding_name(case, index) + ".png" for case in cases for index in (0, 1, 10)]
     assert len({name.lower() for name in made}) == len(made)
     assert all(len(name) < 100 and name.isascii() and not set(name) & set('/\\ :*?"<>|') for name in made)
 
@@ -158,3 +159,25 @@ def test_reading_names_every_faulty_line(tmp_path):
 def test_no_predictions(tmp_path):
     with pytest.raises(PredictionError, match="does not exist"):
         read_predictions(tmp_path)
+
+
+def test_saliency_of_a_volume_keeps_its_grid(tmp_path):
+    affine = np.array([[-0.8, 0, 0, 100], [0, -0.8, 0, 120], [0, 0, 2.5, -300], [0, 0, 0, 1]])
+    values = np.random.default_rng(0).random((12, 10, 9)).astype(np.float32)
+    finding = {"label": "Emphysema", "anatomy": "lung", "probability": 0.7, "key_slice": 4}
+    with PredictionWriter(tmp_path, "ct", MODEL) as writer:
+        writer.add("v1", ["v1.nii.gz"], [{**finding, "saliency": nib.Nifti1Image(values, affine)}, finding])
+    (case,) = read_predictions(tmp_path)
+    stored = nib.load(case["findings"][0]["saliency"])
+    assert np.allclose(stored.affine, affine) and np.array_equal(stored.get_fdata(dtype=np.float32), values)
+    assert case["findings"][0]["key_slice"] == 4 and "saliency" not in case["findings"][1]
+    with PredictionWriter(tmp_path, "ct", MODEL) as writer:
+        writer.add("v1", ["v1.nii.gz"], [finding])
+    assert not (tmp_path / "saliency").exists()
+
+
+def test_a_saliency_of_another_kind_is_refused(tmp_path):
+    flat = nib.Nifti1Image(np.zeros((4, 4), np.float32), np.eye(4))
+    with pytest.raises(PredictionError) as fault, PredictionWriter(tmp_path, "ct", MODEL) as writer:
+        writer.add("v1", ["v1.nii.gz"], [{"label": "x", "saliency": flat, "key_slice": -1}])
+    assert "has 2 dimensions" in str(fault.value) and "bad key slice" in str(fault.value)
