@@ -50,9 +50,9 @@ class AnatomyCollate:
         tokenizer: turns texts into tokens.
         anatomies: names, in the order of the masks' values.
 
-    Returns (when called): images [B, 1, D, H, W]; inputs: masks [B, D, H, W], tokens and attention_mask [T, L], text_index,
-    text_ids and normal [B, K] (see `scripts.networks.FVLM.forward`); case_ids; rejected. A batch without any good case holds `case_ids` and
-    `rejected` only.
+    Returns (when called): images [B, 1, D, H, W]; inputs (what else the network takes): masks [B, D, H, W], tokens and
+    attention_mask [T, L], text_index, text_ids and normal [B, K], see `scripts.networks.FVLM.forward`; case_ids; rejected. A batch
+    without any good case holds `case_ids` and `rejected` only.
     """
 
     def __init__(self, tokenizer: AnatomyTokenizer, anatomies: Sequence[str]) -> None:

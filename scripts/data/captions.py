@@ -53,8 +53,8 @@ class VisionLanguageCollate:
     Args:
         tokenizer: turns texts into the tensors that `scripts.networks.TextEncoder` takes.
 
-    Returns (when called): images [B, C, H, W], inputs (what else the network takes: the tokenizer's tensors), case_ids (B strings), rejected (list of
-        (case id, reason)). A batch without any good case holds `case_ids` and `rejected` only.
+    Returns (when called): images [B, C, H, W], inputs (what else the network takes: the tokenizer's tensors), case_ids (B strings),
+    rejected (list of (case id, reason)). A batch without any good case holds `case_ids` and `rejected` only.
     """
 
     def __init__(self, tokenizer: ReportTokenizer) -> None:

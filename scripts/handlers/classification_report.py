@@ -23,13 +23,14 @@ logger = logging.getLogger(__name__)
 class ClassificationReport:
     """Collect what an `AnatomyEvaluator` gives and, at its end, write it where people look.
 
-    Writes to `folder`: per_case.csv (a line a volume and finding: score, the network's and the calibrated probability), metrics.json (figures with 95%
-    intervals over patients, by finding, by anatomy and macro), auc.png. Puts the macro figures into `engine.state.metrics`, logs a
-    table, and hands all of it to the tracker.
+    Writes to `folder`: per_case.csv (a line a volume and finding: score, the network's and the calibrated probability),
+    metrics.json (figures with 95% intervals over patients, by finding, by anatomy and macro), auc.png. Puts the macro figures into
+    `engine.state.metrics`, logs a table, and hands all of it to the tracker.
 
     Args:
         folder: where the files go.
-        calibration: gives what validation taught, asked for at the end: it may be learned in the meantime. None: thresholds are 0.5.
+        calibration: gives what validation taught, asked for at the end: it may be learned in the meantime. None: thresholds
+            are 0.5.
         tracker: receives tables and figures; None tracks nothing.
         seed: of the bootstrap.
         published: write published_metrics.csv too: fVLM's protocol, whose thresholds are chosen on the test cases.

@@ -66,7 +66,7 @@ def test_an_exception_leaves_older_predictions_and_nothing_half(tmp_path):
     assert names(tmp_path) == before
     with PredictionWriter(tmp_path, "cxr", MODEL) as writer:
         writer.add("new", ["a.png"], [{"label": "x", "mask": square()}])
-    assert names(tmp_path) == ["masks", f"masks/{finding_name('new', 0) + '.png'}", "predictions.jsonl"]
+    assert names(tmp_path) == ["masks", f"masks/{finding_name('new', 0)}.png", "predictions.jsonl"]
 
 
 def test_names_of_masks_are_legal_and_never_the_same():
