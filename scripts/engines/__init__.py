@@ -7,4 +7,5 @@ from scripts.engines.calibration import calibrate as calibrate
 from scripts.engines.evaluator import VisionLanguageEvaluator as VisionLanguageEvaluator
 from scripts.engines.localization_evaluator import LocalizationEvaluator as LocalizationEvaluator
 from scripts.engines.phrase_inference import PhraseInference as PhraseInference
+from scripts.engines.schedules import WarmupCosine as WarmupCosine
 from scripts.engines.trainer import VisionLanguageTrainer as VisionLanguageTrainer
