@@ -7,24 +7,20 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
 import fire
 from fire.parser import DefaultParseValue
 
+from scripts.command_line import UsageError, check_paths, known, whole, yes_or_no
 from scripts.errors import UserError
 
-PHANTOM_TASKS = ("cxr",)
-WEIGHT_METHODS = ("afloc",)
+PHANTOM_TASKS = ("cxr", "ct")
+WEIGHT_METHODS = ("afloc", "fvlm")
 MOST_LINES = 200
 """Faults of one kind that are printed; `--output` writes all."""
-
-
-class UsageError(UserError):
-    """The command is not understood: exit status 2."""
 
 
 class _Job:
@@ -57,8 +53,8 @@ def check_datalist_command(path: str, *, output: str | None = None, workers: int
         output: CSV file for all faults, however many; the screen shows at most 200 of a kind.
         workers: files read at a time; by default one a processor, at most 16.
     """
-    threads = _whole("workers", workers, least=1)
-    _check_paths(path=path, output=output)
+    threads = whole("workers", workers, least=1)
+    check_paths(path=path, output=output)
     from scripts.data.datalist import check_datalist, load_datalist
     from scripts.data.faults import describe_faults, write_faults
 
@@ -77,8 +73,8 @@ def check_datalist_command(path: str, *, output: str | None = None, workers: int
 def datalist_command(source: str, *, source_dir: str, output: str, check_files: bool = True, **options: Any) -> int:
     """Make a datalist of a public data set's folder, as its owner distributes it, and check it.
 
-    Sources: mimic-cxr, ms-cxr, rsna-pneumonia, chexlocalize, nih-chestxray14, covid-rural, openi, case-notes. Each has
-    options of its own: `python -m scripts datalist SOURCE --help` tells them.
+    Sources: mimic-cxr, ms-cxr, rsna-pneumonia, chexlocalize, nih-chestxray14, covid-rural, openi, case-notes, ct-rate,
+    rad-chestct, ct-folder. Each has options of its own: `python -m scripts datalist SOURCE --help` tells them.
 
     Examples:
         python -m scripts datalist rsna-pneumonia --source_dir rsna --output data/rsna/datalist.json
@@ -92,14 +88,14 @@ def datalist_command(source: str, *, source_dir: str, output: str, check_files: 
         check_files: open every image afterwards; without, `check-datalist` can do it another time.
         options: options of the source.
     """
-    check = _yes_or_no("check_files", check_files)
-    _check_paths(source_dir=source_dir, output=output)
+    check = yes_or_no("check_files", check_files)
+    check_paths(source_dir=source_dir, output=output)
     from scripts.data.datalist import save_datalist
-    from scripts.data.sources import SOURCES
+    from scripts.data.sources import SOURCES, task_of
 
-    build = SOURCES[_known("source", source, SOURCES)]
+    build = SOURCES[known("source", source, SOURCES)]
     splits = build(source_dir, **_source_options(source, build, options))
-    save_datalist(output, "cxr", splits, name=source, description=f"Made by `python -m scripts datalist {source}`.")
+    save_datalist(output, task_of(source), splits, name=source, description=f"Made by `python -m scripts datalist {source}`.")
     print(f"wrote {output}: " + ", ".join(f"{split} {len(records):,}" for split, records in splits.items()))
     return check_datalist_command(output) if check else 0
 
@@ -116,10 +112,11 @@ def phantoms_command(
 ) -> None:
     """Draw synthetic cases with reports and ground truth, and their datalist: no data set and no permission needed.
 
-    Tasks: cxr.
+    Tasks: cxr, ct. CT volumes come as a hospital has them, with masks and whole reports: `preprocess-ct` comes next.
 
     Examples:
         python -m scripts phantoms cxr --output data/phantom_cxr
+        python -m scripts phantoms ct --output data/phantom_ct_raw --training 1500
         python -m scripts phantoms cxr --output /tmp/few --training 20 --validation 4 --test 4 --seed 7
 
     Args:
@@ -131,23 +128,26 @@ def phantoms_command(
         seed: the same seed draws the same cases.
         workers: processes; by default one a processor.
     """
-    _known("task", task, PHANTOM_TASKS)
-    _check_paths(output=output)
+    known("task", task, PHANTOM_TASKS)
+    check_paths(output=output)
     numbers = {"training": training, "validation": validation, "test": test, "seed": seed}
-    numbers = {name: _whole(name, value, least=0) for name, value in numbers.items()}
-    processes = _whole("workers", workers, least=1)
-    from scripts.phantoms.cxr import write_phantoms
-
+    numbers = {name: whole(name, value, least=0) for name, value in numbers.items()}
+    processes = whole("workers", workers, least=1)
+    if task == "ct":
+        from scripts.phantoms.ct import write_phantoms
+    else:
+        from scripts.phantoms.cxr import write_phantoms
     print(f"wrote {write_phantoms(output, **numbers, workers=processes)}")
 
 
 def convert_weights_command(method: str, checkpoint: str, *, output: str, attention_heads: int | None = None) -> None:
     """Convert a published checkpoint into a file of this project's network; only tensors are taken from it.
 
-    Methods: afloc.
+    Methods: afloc, fvlm. The latter is the released CT-RATE model of 4 organs.
 
     Examples:
         python -m scripts convert-weights afloc afloc.ckpt --output bundles/cxr_localization/models/afloc.pt
+        python -m scripts convert-weights fvlm model.pth --output bundles/ct_anatomy_zeroshot/models/fvlm.pt
 
     Args:
         method: whose checkpoint it is.
@@ -155,11 +155,13 @@ def convert_weights_command(method: str, checkpoint: str, *, output: str, attent
         output: file to write, for `torch.load(weights_only=True)`.
         attention_heads: of the text encoder, where its size does not follow BERT's one for 64 dimensions.
     """
-    _known("method", method, WEIGHT_METHODS)
-    _check_paths(checkpoint=checkpoint, output=output)
-    heads = _whole("attention_heads", attention_heads, least=1)
-    from scripts.weights.afloc import convert
-
+    known("method", method, WEIGHT_METHODS)
+    check_paths(checkpoint=checkpoint, output=output)
+    heads = whole("attention_heads", attention_heads, least=1)
+    if method == "fvlm":
+        from scripts.weights.fvlm import convert
+    else:
+        from scripts.weights.afloc import convert
     for key, value in convert(checkpoint, output, heads).items():
         print(f"{key}: {value}")
 
@@ -176,8 +178,8 @@ def export_weights_command(checkpoint: str, *, output: str, half: bool = False) 
         output: folder for model.pt and text_model; `evaluate.json` adds calibration.pt.
         half: weights in 16 bits.
     """
-    _check_paths(checkpoint=checkpoint, output=output)
-    halved = _yes_or_no("half", half)
+    check_paths(checkpoint=checkpoint, output=output)
+    halved = yes_or_no("half", half)
     from scripts.weights import export_weights
 
     path = export_weights(checkpoint, output, halved)
@@ -193,41 +195,13 @@ VERBS = {
 }
 
 
-def _known(what: str, name: str, known: Iterable[str]) -> str:
-    if name in known:
-        return name
-    near = get_close_matches(name, known, 1, cutoff=0.4)
-    hint = f'; perhaps "{near[0]}" is meant' if near else ""
-    raise UsageError(f'unknown {what} "{name}"{hint}. Known: {", ".join(known)}')
-
-
-def _check_paths(**paths: Any) -> None:
-    for name, value in paths.items():
-        if value is not None and (not isinstance(value, str) or not value):
-            raise UsageError(f"--{name} has no value; write --{name}=PATH or --{name} PATH")
-
-
-def _whole(name: str, value: Any, least: int) -> int | None:
-    if value is None or (type(value) is int and value >= least):
-        return value
-    if isinstance(value, str) and value.isdecimal() and int(value) >= least:
-        return int(value)
-    raise UsageError(f"--{name} is {value}; give a whole number of at least {least}")
-
-
-def _yes_or_no(name: str, value: Any) -> bool:
-    if value not in (True, False, "True", "False"):
-        raise UsageError(f"--{name} is {value}; write --{name} or --{name}=False")
-    return value in (True, "True")
-
-
 def _source_options(source: str, build: Callable, options: dict[str, Any]) -> dict[str, Any]:
     """Options of a source's `build` from what was typed."""
-    known = {name: p for name, p in inspect.signature(build).parameters.items() if name != "source_dir"}
+    options_of = {name: p for name, p in inspect.signature(build).parameters.items() if name != "source_dir"}
     values = {}
     for name, typed in options.items():
-        values[name] = _value(name, known[_known(f"option of {source}", name, known)], typed)
-    absent = [name for name, p in known.items() if p.default is p.empty and name not in values]
+        values[name] = _value(name, options_of[known(f"option of {source}", name, options_of)], typed)
+    absent = [name for name, p in options_of.items() if p.default is p.empty and name not in values]
     if absent:
         raise UsageError(f"{source} needs {', '.join(f'--{name}' for name in absent)}; see datalist {source} --help")
     return values
@@ -237,8 +211,8 @@ def _value(name: str, parameter: inspect.Parameter, typed: Any) -> Any:
     """A source's option as the kind of thing that its default is; options without one are paths."""
     default = parameter.default
     if isinstance(default, bool):
-        return _yes_or_no(name, typed)
-    _check_paths(**{name: typed})
+        return yes_or_no(name, typed)
+    check_paths(**{name: typed})
     if isinstance(default, tuple):
         return tuple(part.strip() for part in typed.split(","))
     if isinstance(default, int | float):
@@ -252,7 +226,7 @@ def _value(name: str, parameter: inspect.Parameter, typed: Any) -> Any:
 def _source_help(source: str) -> str:
     from scripts.data.sources import SOURCES
 
-    build = SOURCES[_known("source", source, SOURCES)]
+    build = SOURCES[known("source", source, SOURCES)]
     return f"python -m scripts datalist {source} --source_dir DIR --output FILE [...]\n\n{inspect.getdoc(build)}"
 
 
@@ -260,7 +234,7 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         verb, rest = [], ["--help"]
     else:
-        verb, rest = [_known("verb", arguments[0], VERBS)], arguments[1:]
+        verb, rest = [known("verb", arguments[0], VERBS)], arguments[1:]
     if "--help" in rest or "-h" in rest:
         if verb == ["datalist"] and not rest[0].startswith("-"):
             print(_source_help(rest[0]))

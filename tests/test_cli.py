@@ -191,6 +191,7 @@ def test_options_reach_the_source_as_what_its_defaults_are(tmp_path, monkeypatch
         return {"training": [], "test": [{"study_id": "s", "patient_id": "p", "image": str(tmp_path / "film.png")}]}
 
     monkeypatch.setitem(sources.SOURCES, "made-up", build)
+    monkeypatch.setitem(sources.SOURCES_OF["cxr"], "made-up", build)
     typed = ["datalist", "made-up", "--source_dir", "01", "--output", str(tmp_path / "sub" / "a.json")]
     typed += ["--masks_dir=1e5", "--views", "PA, AP Supine", "--share", "1", "--seed=7", "--skip_missing"]
     assert module._run(typed) == 0

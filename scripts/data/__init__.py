@@ -1,5 +1,10 @@
 """Datalists, predictions, report text, tokenizers, data sets and splits."""
 
+from scripts.data.anatomy_batches import AnatomyCollate as AnatomyCollate
+from scripts.data.anatomy_batches import AnatomyTokenizer as AnatomyTokenizer
+from scripts.data.anatomy_batches import VolumeCollate as VolumeCollate
+from scripts.data.anatomy_prompts import read_anatomy_prompts as read_anatomy_prompts
+from scripts.data.anatomy_table import AnatomyTable as AnatomyTable
 from scripts.data.captions import Captiond as Captiond
 from scripts.data.captions import FilmCollate as FilmCollate
 from scripts.data.captions import VisionLanguageCollate as VisionLanguageCollate

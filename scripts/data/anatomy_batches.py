@@ -82,6 +82,18 @@ class AnatomyCollate:
         return {**batch, "images": torch.stack([convert_to_tensor(item["image"]) for item in items]), "inputs": inputs}
 
 
+class VolumeCollate:
+    """Hand prepared volumes on one by one: they differ in size.
+
+    Returns (when called): cases (items as the transforms made them, with record and case_id), case_ids, rejected.
+    """
+
+    def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
+        cases = [item for item in items if "image" in item]
+        rejected = [reason for item in items for reason in item["rejected"]]
+        return {"cases": cases, "case_ids": [case["case_id"] for case in cases], "rejected": rejected}
+
+
 def text_id(text: str) -> int:
     """A number for a text that is the same on every rank; 63 bits of its SHA-256."""
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1

@@ -3,3 +3,7 @@
 from scripts.transforms.dictionary import Letterboxd as Letterboxd
 from scripts.transforms.dictionary import LoadFilmd as LoadFilmd
 from scripts.transforms.dictionary import NormalizeHalfd as NormalizeHalfd
+from scripts.transforms.prepared_volume import LoadPreparedd as LoadPreparedd
+from scripts.transforms.prepared_volume import PrepareVolumed as PrepareVolumed
+from scripts.transforms.volume_augmentation import RandFlipSidesd as RandFlipSidesd
+from scripts.transforms.volume_augmentation import WholeVolumed as WholeVolumed

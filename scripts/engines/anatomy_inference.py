@@ -1,0 +1,98 @@
+"""Inference engine: any volumes, any prompt table -> predictions.jsonl and saliency volumes in each volume's own grid."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.engines import Evaluator
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from scripts.data.predictions import PredictionWriter
+from scripts.inferers.anatomy_classifier import AnatomyClassifier, Evidence
+from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.transforms.volume_preparation import to_native
+
+
+class AnatomyInference(Evaluator):
+    """Ask every volume for every finding and write the answers as predictions.
+
+    Every finding whose anatomy is in the volume gets a probability; one that reaches its threshold gets a saliency volume and the
+    slice that shows most of it too.
+
+    Args:
+        device: device of the network.
+        val_data_loader: gives batches of `scripts.data.VolumeCollate` whose cases hold image, anatomy_mask, `prepared_affine`,
+            `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
+        classifier: answers findings with scores and evidence.
+        calibration: probabilities and thresholds.
+        writer: receives the predictions; they stand in its folder when the run has ended well.
+        val_handlers: Ignite or MONAI handlers.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        val_data_loader: DataLoader,
+        classifier: AnatomyClassifier,
+        calibration: FindingCalibration,
+        writer: PredictionWriter,
+        val_handlers: Sequence | None = None,
+    ) -> None:
+        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        self.classifier = classifier
+        self.calibration = calibration
+        self.writer = writer
+
+    def run(self) -> None:
+        """Run over all volumes; predictions are complete or absent."""
+        with self.writer:
+            super().run()
+
+    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
+        for case in batchdata["cases"]:
+            self.writer.add(case["case_id"], [case["record"]["image"]], self.findings(case))
+        return {"case_ids": batchdata["case_ids"]}
+
+    def findings(self, case: dict[str, Any]) -> list[dict[str, Any]]:
+        """Entries of predictions.jsonl for one prepared volume; see `scripts.data.predictions`."""
+        device = self.classifier.network.temperature.device
+        answer = self.classifier(case["image"].to(device), case["anatomy_mask"][0].to(device), evidence=True)
+        labels = [finding.label for finding in self.classifier.prompts]
+        probabilities = self.calibration.probability(labels, answer.scores.tolist())
+        found = []
+        for finding, own, probability, evidence in zip(
+            self.classifier.prompts, answer.probabilities.tolist(), probabilities.tolist(), answer.evidence, strict=True
+        ):
+            if evidence is None:
+                continue
+            entry = {
+                "label": finding.label,
+                "text": finding.positive[0],
+                "anatomy": finding.anatomy,
+                "probability": probability,
+                "confidence": max(probability, 1 - probability),
+                "image_index": 0,
+            }
+            if own >= self.calibration.thresholds.get(finding.label, 0.5):
+                entry |= located(evidence, case)
+            found.append(entry)
+        return found
+
+
+def located(evidence: Evidence, case: dict[str, Any]) -> dict[str, Any]:
+    """Saliency of a finding in the volume's own grid, [0, 1] in steps of 1/255, and its key slice."""
+    prepared = evidence.volume(case["image"].shape[1:]).numpy()
+    saliency = to_native(prepared, case["prepared_affine"], case["native_shape"], case["native_affine"])
+    image = nib.Nifti1Image(np.round(saliency * 255).clip(0, 255).astype(np.uint8), case["native_affine"])
+    image.header.set_slope_inter(1 / 255)
+    return {"saliency": image, "key_slice": key_slice(saliency, case["native_affine"])}
+
+
+def key_slice(saliency: NDArray, affine: NDArray) -> int:
+    """The slice with most saliency, counted along the axis [X, Y, Z] that runs most nearly head to foot."""
+    axis = int(np.abs(nib.affines.voxel_sizes(affine) ** -1 * affine[2, :3]).argmax())
+    others = tuple(other for other in range(3) if other != axis)
+    return int(saliency.sum(axis=others).argmax())
