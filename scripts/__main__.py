@@ -14,7 +14,7 @@ from typing import Any
 import fire
 from fire.parser import DefaultParseValue
 
-from scripts.command_line import UsageError, check_paths, known, whole, yes_or_no
+from scripts.command_line import UsageError, check_paths, known, numbers, whole, yes_or_no
 from scripts.errors import UserError
 
 PHANTOM_TASKS = ("cxr", "ct")
@@ -98,6 +98,43 @@ def datalist_command(source: str, *, source_dir: str, output: str, check_files: 
     save_datalist(output, task_of(source), splits, name=source, description=f"Made by `python -m scripts datalist {source}`.")
     print(f"wrote {output}: " + ", ".join(f"{split} {len(records):,}" for split, records in splits.items()))
     return check_datalist_command(output) if check else 0
+
+
+def preprocess_ct_command(
+    datalist: str,
+    *,
+    output: str,
+    anatomies: str = "ct_rate",
+    label_table: str = "totalsegmentator_v2",
+    spacing: str = "1,1,3",
+    smallest: str = "112,256,352",
+    segment: bool = False,
+    workers: int | None = None,
+) -> None:
+    """Prepare CT volumes, their anatomy masks and reports for training: resampled, cropped, texts by anatomy.
+
+    Goes on where a stopped run was. Volumes that cannot be prepared are set aside in rejected.jsonl with the reason.
+
+    Examples:
+        python -m scripts preprocess-ct data/ct_rate/raw.json --output data/ct_rate
+        python -m scripts preprocess-ct raw.json --output data/mine --anatomies wide --segment --workers 8
+
+    Args:
+        datalist: records with image, report and, unless --segment, anatomy_mask.
+        output: folder for the prepared volumes, masks and datalist.json.
+        anatomies: ct_rate (4), wide (15), or the path of a table of your own.
+        label_table: what the masks' values stand for: totalsegmentator_v2, or the path of a table.
+        spacing: mm in x, y, z.
+        smallest: voxels in z, y, x that a prepared volume has at least: what the network is trained on.
+        segment: let TotalSegmentator, if installed, segment volumes that have no mask.
+        workers: processes; by default one a processor.
+    """
+    check_paths(datalist=datalist, output=output, anatomies=anatomies, label_table=label_table)
+    grid, least = numbers("spacing", spacing, 3, float), numbers("smallest", smallest, 3, int)
+    processes, segmented = whole("workers", workers, least=1), yes_or_no("segment", segment)
+    from scripts.data.ct_preparation import prepare_datalist
+
+    print(f"wrote {prepare_datalist(datalist, output, anatomies, label_table, grid, least, segmented, processes)}")
 
 
 def phantoms_command(
@@ -189,6 +226,7 @@ def export_weights_command(checkpoint: str, *, output: str, half: bool = False) 
 VERBS = {
     "check-datalist": check_datalist_command,
     "datalist": datalist_command,
+    "preprocess-ct": preprocess_ct_command,
     "phantoms": phantoms_command,
     "convert-weights": convert_weights_command,
     "export-weights": export_weights_command,

@@ -38,3 +38,14 @@ def yes_or_no(name: str, value: Any) -> bool:
     if value not in (True, False, "True", "False"):
         raise UsageError(f"--{name} is {value}; write --{name} or --{name}=False")
     return value in (True, "True")
+
+
+def numbers(name: str, value: Any, count: int, kind: type) -> tuple:
+    """Numbers above 0 separated by commas."""
+    try:
+        parts = tuple(kind(part) for part in str(value).strip("()[] ").split(","))
+    except ValueError:
+        parts = ()
+    if len(parts) != count or min(parts) <= 0:
+        raise UsageError(f"--{name} is {value}; give {count} {'whole ' * (kind is int)}numbers above 0, as in --{name}=1,1,3")
+    return parts

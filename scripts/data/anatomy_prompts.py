@@ -12,8 +12,8 @@ A label stands once in a table, because records and predictions know a finding b
 """
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,11 @@ def read_anatomy_prompts(table: str | Path, anatomies: Collection[str] | None = 
     return [
         FindingPrompts(f["label"], f["anatomy"], positive=tuple(f["positive"]), negative=tuple(f["negative"])) for _, f in findings
     ]
+
+
+def asked_of(prompts: Sequence[FindingPrompts], anatomy: str) -> list[FindingPrompts]:
+    """The same findings and wordings, compared with the features of one anatomy."""
+    return [replace(finding, anatomy=anatomy) for finding in prompts]
 
 
 def _read(path: Path) -> Any:

@@ -30,14 +30,19 @@ optionally `text`, one `box` and a `mask`:
                    "findings": [{"image_index": 1, "label": "mass", "text": "bulging mass",
                                  "box": [220, 140, 96, 88], "mask": "e1/2_mass.png"}]}]}
 
-**ct** - one NIfTI volume. Required: `volume_id`, `patient_id`, `image`, `anatomy_mask` (NIfTI of the same shape, each
-anatomy a whole number). Optional: `reports` (anatomy to its text, at least one), `labels` as above; training records
-need `reports` as those of cxr need their `report`:
+**ct** - one volume. Required: `volume_id`, `patient_id`, `image` (NIfTI, a folder with one DICOM series, or a file of the series).
+Optional: `anatomy_mask` (NIfTI on the volume's grid, each anatomy or structure a whole number), `report`, `reports` (anatomy to
+its text, at least one), `labels` as above; training records need `report` or `reports` as those of cxr need their `report`.
+`python -m scripts preprocess-ct` makes prepared volumes and `reports` of raw ones, and notes where they came from as
+`source_image` and `source_mask`:
 
-    {"task": "ct", "name": "example", "description": "One volume.",
-     "training": [{"volume_id": "v1", "patient_id": "p1", "image": "v1.nii.gz", "anatomy_mask": "v1_anatomies.nii.gz",
+    {"task": "ct", "name": "example", "description": "Two volumes, one of them prepared.",
+     "training": [{"volume_id": "v1", "patient_id": "p1", "image": "volumes/v1.nii", "anatomy_mask": "masks/v1.nii.gz",
+                   "source_image": "raw/v1.nii.gz", "source_mask": "raw/v1_structures.nii.gz",
                    "reports": {"lung": "Nodule in the right upper lobe.", "heart": "Heart of normal size."},
-                   "labels": {"Lung nodule": 1, "Cardiomegaly": 0}}]}
+                   "labels": {"Lung nodule": 1, "Cardiomegaly": 0}}],
+     "test": [{"volume_id": "v2", "patient_id": "p2", "image": "raw/v2_series", "anatomy_mask": "raw/v2_structures.nii.gz",
+               "report": "FINDINGS: Heart of normal size. IMPRESSION: No acute disease."}]}
 
 `python -m scripts check-datalist FILE` tells everything that is wrong with one.
 """
@@ -57,7 +62,7 @@ from scripts.errors import DatalistError
 
 __all__ = ["SPLITS", "TASKS", "Datalist", "case_id", "check_datalist", "load_datalist", "save_datalist"]
 
-_PATH_KEYS = ("image", "anatomy_mask", "mask")
+_PATH_KEYS = ("image", "anatomy_mask", "mask", "source_image", "source_mask")
 
 
 @dataclass(frozen=True)

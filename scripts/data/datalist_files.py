@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -14,8 +12,8 @@ from scripts.data.datalist_form import records_of, task_form
 from scripts.data.faults import Fault
 from scripts.data.form import Notes, check_inside
 from scripts.data.masks import BROKEN_PICTURE, read_mask
-from scripts.transforms.nifti_faults import nifti_fault
 from scripts.transforms.reading import ReadError, read_film
+from scripts.transforms.volume_reading import RESAMPLE, grid_fault, read_label_map, read_volume
 
 _REPLACE = "replace the file, or leave the record out"
 
@@ -79,14 +77,15 @@ def _nasal(notes: Notes, folder: Path, record: dict) -> None:
 
 
 def _ct(notes: Notes, folder: Path, record: dict) -> None:
-    shapes = {key: _open(notes, folder, key, record.get(key), _volume_shape) for key in ("image", "anatomy_mask")}
+    volume = _open(notes, folder, "image", record.get("image"), read_volume, may_be_folder=True)
     mask = record.get("anatomy_mask")
-    if shapes["anatomy_mask"] is None:
+    labels = _open(notes, folder, "anatomy_mask", mask, read_label_map)
+    if labels is None:
         return
-    if shapes["image"] is not None and shapes["image"] != shapes["anatomy_mask"]:
-        reason = f"has shape {_shape(shapes['anatomy_mask'])}, the image {_shape(shapes['image'])}"
-        notes.add("mask of another shape", "anatomy_mask", mask, reason, "resample the mask to the image's grid")
-    if not np.asanyarray(nib.load(folder / mask).dataobj).any():
+    fault = volume and grid_fault(*labels, volume)
+    if fault:
+        notes.add("mask of another grid", "anatomy_mask", mask, fault, RESAMPLE)
+    if not labels[0].any():
         notes.add("empty mask", "anatomy_mask", mask, "is 0 everywhere", "replace it, or leave the record out")
 
 
@@ -96,12 +95,12 @@ def _findings(record: dict) -> list[tuple[str, dict]]:
     return [(f"findings[{number}]", finding) for number, finding in listed if isinstance(finding, dict)]
 
 
-def _open(notes: Notes, folder: Path, key: str, name: Any, read: Any) -> Any:
+def _open(notes: Notes, folder: Path, key: str, name: Any, read: Any, may_be_folder: bool = False) -> Any:
     """What `read` says of a file, or None with a note when there is no file or it cannot be read."""
     if not isinstance(name, str) or not name.strip():
         return None
     path = folder / name
-    if not path.is_file():
+    if not path.is_file() and not (may_be_folder and path.is_dir()):
         reason = "is a folder" if path.is_dir() else "does not exist"
         place = "" if Path(name).is_absolute() else f" (looked for in {folder})"
         notes.add("missing file", key, name, reason + place, "put the file there or correct the path")
@@ -126,13 +125,6 @@ def _frame_shape(path: Path) -> tuple[int, int]:
         raise ReadError(path, f"is no readable picture ({error})") from error
 
 
-def _volume_shape(path: Path) -> tuple[int, ...]:
-    fault = nifti_fault(path)
-    if fault:
-        raise ReadError(path, fault)
-    return nib.load(path).shape
-
-
 def _check_mask(notes: Notes, folder: Path, key: str, name: Any, shape: tuple[int, int] | None) -> None:
     mask = _open(notes, folder, key, name, read_mask)
     if mask is None:
@@ -142,7 +134,3 @@ def _check_mask(notes: Notes, folder: Path, key: str, name: Any, shape: tuple[in
         notes.add("mask of another shape", key, name, reason, "draw it in the image's own pixels")
     if not mask.any():
         notes.add("empty mask", key, name, "marks no pixel", "leave the key out, or replace the file")
-
-
-def _shape(sizes: tuple[int, ...]) -> str:
-    return " x ".join(map(str, sizes))

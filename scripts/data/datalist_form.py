@@ -77,8 +77,15 @@ TASKS = {
     ),
     "ct": TaskForm(
         id_key="volume_id",
-        required={"volume_id": check_text, "patient_id": check_text, "image": check_path, "anatomy_mask": check_path},
-        optional={"reports": named(check_report, "texts", empty_kind="empty report"), "labels": _LABELS},
+        required={"volume_id": check_text, "patient_id": check_text, "image": check_path},
+        optional={
+            "anatomy_mask": check_path,
+            "report": check_report,
+            "reports": named(check_report, "texts", empty_kind="empty report"),
+            "labels": _LABELS,
+            "source_image": check_path,
+            "source_mask": check_path,
+        },
     ),
 }
 """Form of a record by task; see `scripts.data.datalist` for an example of each."""
@@ -184,14 +191,18 @@ def _repeated(path: str | Path, content: dict, form: TaskForm) -> list[Fault]:
 
 def _without_report(path: str | Path, content: dict, form: TaskForm) -> list[Fault]:
     """Training records without a report, unless none has one and all have labels: then it is the labels that train."""
-    key = next(key for key in ("report", "reports") if key in form.required | form.optional)
-    records = [(split, name, record) for split, name, record in records_of(content, form) if isinstance(record, dict)]
-    training = [(name, record) for split, name, record in records if split == "training"]
-    if key in form.required or all(record.get("labels") and key not in record for _, record in training):
+    keys = [key for key in ("reports", "report") if key in form.required | form.optional]
+    training = [
+        (name, record) for split, name, record in records_of(content, form) if split == "training" and isinstance(record, dict)
+    ]
+    silent = [name for name, record in training if record.keys().isdisjoint(keys)]
+    learns_labels = len(silent) == len(training) and all(record.get("labels") for _, record in training)
+    if learns_labels or not form.required.keys().isdisjoint(keys):
         return []
-    notes = [(Notes(str(path), "training", name), record) for name, record in training]
-    for note, record in notes:
-        if key not in record:
-            way_out = "add it, or leave the record out; only a training list all of labels does without reports"
-            note.add("empty report", key, NOTHING, "is missing from a training record", way_out)
-    return [fault for note, _ in notes for fault in note.faults]
+    faults = []
+    for name in silent:
+        notes = Notes(str(path), "training", name)
+        way_out = "add it, or leave the record out; only a training list all of labels does without reports"
+        notes.add("empty report", keys[0], NOTHING, "is missing from a training record", way_out)
+        faults += notes.faults
+    return faults

@@ -2,6 +2,7 @@
 
 from scripts.engines.anatomy_evaluator import AnatomyEvaluator as AnatomyEvaluator
 from scripts.engines.anatomy_evaluator import calibrate_findings as calibrate_findings
+from scripts.engines.anatomy_inference import AnatomyInference as AnatomyInference
 from scripts.engines.batches import center_on_first_batch as center_on_first_batch
 from scripts.engines.calibration import calibrate as calibrate
 from scripts.engines.evaluator import VisionLanguageEvaluator as VisionLanguageEvaluator

@@ -83,11 +83,13 @@ class AnatomyInference(Evaluator):
 
 
 def located(evidence: Evidence, case: dict[str, Any]) -> dict[str, Any]:
-    """Saliency of a finding in the volume's own grid, [0, 1] in steps of 1/255, and its key slice."""
+    """Saliency of a finding in the volume's own grid and its key slice; nothing where no token speaks for it."""
     prepared = evidence.volume(case["image"].shape[1:]).numpy()
     saliency = to_native(prepared, case["prepared_affine"], case["native_shape"], case["native_affine"])
+    if not saliency.any():
+        return {}
     image = nib.Nifti1Image(np.round(saliency * 255).clip(0, 255).astype(np.uint8), case["native_affine"])
-    image.header.set_slope_inter(1 / 255)
+    image.header.set_slope_inter(1 / 255, 0)
     return {"saliency": image, "key_slice": key_slice(saliency, case["native_affine"])}
 
 

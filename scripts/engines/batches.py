@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from scripts.networks import AFLoc
+from scripts.networks import FVLM, AFLoc
 from scripts.networks.centering import center_at_start
 
 
@@ -18,10 +18,10 @@ def prepare_vision_language_batch(
     return batch["images"].to(device, non_blocking=non_blocking), None, (), inputs
 
 
-def center_on_first_batch(network: AFLoc, loader: DataLoader, device: torch.device) -> None:
+def center_on_first_batch(network: AFLoc | FVLM, loader: DataLoader, device: torch.device) -> None:
     """`center_at_start` on the first batch that the trainer's loader gives; the order of the training does not change.
 
     The network is moved to the device, where the trainer wants it anyway.
     """
-    images, _, _, texts = prepare_vision_language_batch(next(iter(loader)), device)
-    center_at_start(network.to(device), images, texts)
+    images, _, _, inputs = prepare_vision_language_batch(next(iter(loader)), device)
+    center_at_start(network.to(device), images, inputs)

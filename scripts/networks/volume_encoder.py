@@ -70,10 +70,12 @@ class VolumeEncoder(nn.Module):
         heads: attention heads.
         levels: blocks, counted from 0, after which tokens come out; the last level, after the final norm, is always there.
         dropout: in [0, 1).
+        stem: channels of a convolutional stem that halves the volume before it is cut into patches (Xiao et al., arXiv 2106.14881);
+            0, as released, cuts the voxels themselves. Small networks that start from random weights need it to see small lesions.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, about a third more time.
 
     Raises:
-        ValueError: sizes that do not divide, or a level that is no block.
+        ValueError: sizes that do not divide, a level that is no block, or an odd patch under a stem.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class VolumeEncoder(nn.Module):
         heads: int = 12,
         levels: Sequence[int] = (3, 6, 9),
         dropout: float = 0.1,
+        stem: int = 0,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -103,9 +106,25 @@ class VolumeEncoder(nn.Module):
             "heads": heads,
             "levels": list(levels),
             "dropout": dropout,
+            "stem": stem,
         }
         self.grid = self.grid_of(volume_size)
-        self.patch_embeddings = nn.Conv3d(1, hidden_size, self.patch_size, self.patch_size)
+        if stem:
+            if any(side % 2 for side in self.patch_size):
+                raise ValueError(f"patch_size {self.patch_size} must be even: the stem halves the volume")
+            self.stem = nn.Sequential(
+                nn.Conv3d(1, stem, 3, stride=2, padding=1),
+                nn.GroupNorm(1, stem),
+                nn.ReLU(inplace=True),
+                nn.Conv3d(stem, 2 * stem, 3, padding=1),
+                nn.GroupNorm(1, 2 * stem),
+                nn.ReLU(inplace=True),
+            )
+            cut = tuple(side // 2 for side in self.patch_size)
+            self.patch_embeddings = nn.Conv3d(2 * stem, hidden_size, cut, cut)
+        else:
+            self.stem = nn.Identity()
+            self.patch_embeddings = nn.Conv3d(1, hidden_size, self.patch_size, self.patch_size)
         self.position_embeddings = nn.Parameter(torch.empty(1, prod(self.grid), hidden_size))
         nn.init.trunc_normal_(self.position_embeddings, std=0.02)
         self.drop = nn.Dropout(dropout)
@@ -127,7 +146,7 @@ class VolumeEncoder(nn.Module):
     def forward(self, volumes: Tensor) -> list[Tensor]:
         """Volumes [B, 1, D, H, W] in [0, 1] -> tokens [B, N, C] of each level, N over the grid of patches, x running fastest."""
         grid = self.grid_of(volumes.shape[2:])
-        tokens = self.drop(self.patch_embeddings(volumes).flatten(2).mT + self._positions(grid))
+        tokens = self.drop(self.patch_embeddings(self.stem(volumes)).flatten(2).mT + self._positions(grid))
         outputs = []
         for number, block in enumerate(self.blocks):
             keep = not (self.checkpointing and self.training)

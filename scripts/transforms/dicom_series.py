@@ -135,9 +135,15 @@ def _header(file: Path) -> Dataset:
     try:
         header = dcmread(file, force=True, stop_before_pixels=True, specific_tags=[*_ABOUT, *_FRAMES, *_PLANE])
         header.walk(lambda *_: None)  # values are parsed when first asked for: a damaged one is to be found here
-        return header
     except Exception as error:  # a damaged header can make pydicom fail in any way
-        raise ReadError(file, f"is damaged DICOM ({type(error).__name__}: {error}); export the series anew") from error
+        raise _damaged(file, error) from error
+    if not header:
+        raise _damaged(file, EOFError("its header ends before it says anything"))
+    return header
+
+
+def _damaged(file: Path, error: Exception) -> ReadError:
+    return ReadError(file, f"is damaged DICOM ({type(error).__name__}: {error}); export the series anew")
 
 
 def _series_of(header: Dataset) -> str:
@@ -160,16 +166,22 @@ def _reason_to_leave_out(header: Dataset) -> str | None:
 def _planes(path: Path, files: Sequence[tuple[Path, Dataset]]) -> list[_Slice]:
     planes = []
     for file, header in files:
-        frames = header.get("PerFrameFunctionalGroupsSequence")
-        if frames is None and int(header.get("NumberOfFrames") or 1) > 1:
-            raise ReadError(file, "holds several frames but not where they lie; export the series as one file a slice")
-        if frames is None:
-            planes.append(_plane(file, None, header, header))
-        else:
-            planes += [_plane(file, number, header, _frame_attributes(header, frame)) for number, frame in enumerate(frames)]
+        try:
+            planes += _planes_of(file, header)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise _damaged(file, error) from error
     if len(planes) < 2:
         raise ReadError(path, "holds one single slice; a volume has many: give the whole series")
     return planes
+
+
+def _planes_of(file: Path, header: Dataset) -> list[_Slice]:
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    if frames is not None:
+        return [_plane(file, number, header, _frame_attributes(header, frame)) for number, frame in enumerate(frames)]
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        raise ReadError(file, "holds several frames but not where they lie; export the series as one file a slice")
+    return [_plane(file, None, header, header)]
 
 
 def _frame_attributes(header: Dataset, frame: Dataset) -> Dataset:
@@ -232,7 +244,7 @@ def _check_even(path: Path, planes: Sequence[_Slice], places: np.ndarray, step: 
     gaps = np.flatnonzero(np.abs(distances - usual) > _UNEVEN * usual)
     if len(gaps):
         named = [
-            f"{distances[gap]:.2f} mm between {along[gap]:.1f} ({planes[gap].name}) and {along[gap + 1]:.1f} mm ({planes[gap + 1].name})"
+            f"{distances[gap]:.2f} mm from {along[gap]:.1f} ({planes[gap].name}) to {along[gap + 1]:.1f} ({planes[gap + 1].name})"
             for gap in gaps[:_NAMED]
         ]
         named += [f"{len(gaps) - _NAMED} more"] * (len(gaps) > _NAMED)

@@ -137,7 +137,7 @@ def prepare_volume(
     values, labels = (apply_orientation(array, turn).T for array in (volume.values, anatomies))
     resample = _resized if _is_upright(affine, values.shape[::-1]) else _straightened
     image, mask, affine = resample(values, labels, affine[:, _REVERSED], spacing[::-1], window[0])
-    boxes = find_objects(mask > 0)
+    boxes = find_objects((mask > 0).view(np.uint8))
     if not boxes:
         raise ReadError(volume.path, "its mask holds none of the anatomies; give another mask or anatomy table")
     kept = [

@@ -16,6 +16,7 @@ from scripts.transforms.read_error import ReadError
 
 __all__ = [
     "GRID_TOLERANCE",
+    "RESAMPLE",
     "ReadError",
     "Volume",
     "corner_distance",
@@ -31,6 +32,8 @@ SPACING_RANGE = (0.2, 12.0)
 """Voxel sides in mm that a CT of the body may have."""
 GRID_TOLERANCE = 0.05
 """Millimetres by which two grids may differ at a corner and still count as one."""
+RESAMPLE = "resample it to the volume's grid with nearest neighbours, or give the mask that was made from this very file"
+"""What to do about a mask that lies on another grid."""
 _LOWEST_MUST_BE_BELOW = -200  # every scan holds air, about -1000 HU, around or in the body
 _LARGEST = 40_000  # beyond any scanner's extended scale
 _FLATTEST = 0.5  # voxel volume over the product of its sides: 1 upright, .87 at a tilt of 30 degrees, 0 singular
@@ -69,7 +72,7 @@ def read_volume(path: str | Path) -> Volume:
     values, affine = _read_nifti(path) if is_nifti else read_series(path)
     _check_grid(path, values.shape, affine)
     values = _as_int16(values)
-    _check_hounsfield(path, int(values.min()), int(values.max()))
+    _check_hounsfield(path, float(values.min()), float(values.max()))
     return Volume(values, affine, path)
 
 
@@ -106,7 +109,7 @@ def read_anatomies(path: str | Path, volume: Volume) -> np.ndarray:
     labels, affine = _turned_like(volume, *read_label_map(path))
     fault = grid_fault(labels, affine, volume)
     if fault:
-        raise ReadError(path, fault)
+        raise ReadError(path, f"{fault}; {RESAMPLE}")
     if not labels.any():
         raise ReadError(path, "is 0 everywhere: no anatomy was found in the volume; look at it, or leave the volume out")
     return labels
@@ -115,13 +118,12 @@ def read_anatomies(path: str | Path, volume: Volume) -> np.ndarray:
 def grid_fault(labels: np.ndarray, affine: np.ndarray, volume: Volume) -> str | None:
     """Say how a label map's grid differs from its volume's, axis order and direction aside, or return None if it does not."""
     labels, affine = _turned_like(volume, labels, affine)
-    way_out = "resample it to the volume's grid with nearest neighbours, or give the mask that was made from this very file"
     if labels.shape != volume.values.shape:
         found, wanted = (" x ".join(map(str, shape)) for shape in (labels.shape, volume.values.shape))
-        return f"has shape {found}, the volume {wanted}; {way_out}"
+        return f"has shape {found}, the volume {wanted}"
     distance = corner_distance(affine, volume.affine, labels.shape)
     if distance > GRID_TOLERANCE:
-        return f"lies elsewhere than the volume, by up to {distance:.2f} mm at a corner ({GRID_TOLERANCE} mm may be); {way_out}"
+        return f"lies elsewhere than the volume, by up to {distance:.2f} mm at a corner ({GRID_TOLERANCE} mm may be)"
     return None
 
 
@@ -161,7 +163,7 @@ def _voxels(image: SpatialImage) -> np.ndarray:
     stored = image.dataobj
     is_scaled = (stored.slope, stored.inter) != (1, 0)
     # As nibabel would give them, scaled voxels are float64: half a gigabyte too much for a usual chest.
-    voxels = stored.get_scaled(np.float32).astype(np.float32, copy=False) if is_scaled else np.asanyarray(stored)
+    voxels = image.get_fdata(caching="unchanged", dtype=np.float32) if is_scaled else np.asanyarray(stored)
     return voxels[(slice(None),) * 3 + (0,) * (voxels.ndim - 3)]
 
 
@@ -188,14 +190,14 @@ def _check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray) -> None:
         raise ReadError(path, "has an affine that is singular or nearly so: its axes lie almost in a plane; convert the scan anew")
 
 
-def _check_hounsfield(path: Path, low: int, high: int) -> None:
+def _check_hounsfield(path: Path, low: float, high: float) -> None:
     if low == high:
-        raise ReadError(path, f"every voxel is {low}: nothing was scanned, or the export lost the picture; export it anew")
+        raise ReadError(path, f"every voxel is {low:g}: nothing was scanned, or the export lost the picture; export it anew")
     if max(-low, high) > _LARGEST:
-        reason = f"values from {low} to {high} are no Hounsfield units"
+        reason = f"values from {low:g} to {high:g} are no Hounsfield units"
         raise ReadError(path, f"{reason} (beyond {_LARGEST}); apply the scan's rescale slope and intercept, or replace fill values")
     if low >= _LOWEST_MUST_BE_BELOW:
-        reason = f"values from {low} to {high} hold no air (-1000 Hounsfield units), which every CT does"
+        reason = f"values from {low:g} to {high:g} hold no air (-1000 Hounsfield units), which every CT does"
         way_out = "it is no CT, or was windowed, normalised or stored without its rescale intercept: export it in Hounsfield units"
         raise ReadError(path, f"{reason}; {way_out}")
 

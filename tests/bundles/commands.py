@@ -2,18 +2,26 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BUNDLE = "bundles/cxr_localization"
-BUNDLE_RUN = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", BUNDLE]
+TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
-def configs(*names):
-    return "[" + ",".join(f"'{BUNDLE}/configs/{name}.json'" for name in names) + "]"
+class Bundle:
+    """A bundle by its name; `run` merges its configs and gives what was printed."""
 
+    def __init__(self, name: str) -> None:
+        self.root = f"bundles/{name}"
+        self.folder = ROOT / self.root
 
-def run(command, *arguments):
-    result = subprocess.run([*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert result.returncode == 0, result.stderr[-4000:]
-    return result.stdout + result.stderr
+    def run(self, configs: Sequence[str], *arguments: Any, launcher: Sequence[str] = ()) -> str:
+        """Run configs by their names, later over earlier; `launcher` stands before `-m monai.bundle`."""
+        files = "[" + ",".join(f"'{self.root}/configs/{name}.json'" for name in configs) + "]"
+        command = [sys.executable, *launcher, "-m", "monai.bundle", "run", "--bundle_root", self.root, "--config_file", files]
+        command += map(str, arguments)
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+        assert result.returncode == 0, result.stderr[-4000:]
+        return result.stdout + result.stderr

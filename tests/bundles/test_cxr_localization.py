@@ -1,7 +1,6 @@
 """The bundle as its users run it: train, evaluate, infer, on a handful of phantom films; two ranks; resume."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
@@ -13,8 +12,9 @@ from scripts.data.masks import read_mask
 from scripts.data.predictions import read_predictions
 from scripts.engines.localization_evaluator import finding_mask
 from scripts.phantoms.cxr import write_phantoms
-from tests.bundles.commands import BUNDLE, BUNDLE_RUN, ROOT, configs, run
+from tests.bundles.commands import TWO_RANKS, Bundle
 
+CXR = Bundle("cxr_localization")
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--widen_factor", "0.25", "--film_size", "96", "--input_size", "96"]
 
 
@@ -34,7 +34,7 @@ def shared(films, tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(shared, tmp_path_factory):
     output = tmp_path_factory.mktemp("train")
-    run(BUNDLE_RUN, "--config_file", configs("train", "phantom"), *shared, *SMALL, "--output_dir", output)
+    CXR.run(("train", "phantom"), *shared, *SMALL, "--output_dir", output)
     return output
 
 
@@ -43,7 +43,7 @@ def evaluated(trained, shared, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluate")
     checkpoint = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--training_run", trained]
     arguments = [*shared, *checkpoint, "--output_dir", output, "--published_protocol", "True"]
-    text = run(BUNDLE_RUN, "--config_file", configs("evaluate", "phantom"), *arguments)
+    text = CXR.run(("evaluate", "phantom"), *arguments)
     return output, text
 
 
@@ -82,7 +82,7 @@ def test_films_with_boxes_alone_are_evaluated_without_a_calibration(trained, fil
     where = [*shared, "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out"]
     choice = ["--calibrate", "False", "--calibration", "False", "--film_size", "96", "--truth", "boxes"]
     checkpoint = ["--checkpoint", trained / "checkpoint_last.pt"]
-    text = run(BUNDLE_RUN, "--config_file", configs("evaluate", "phantom"), *where, *checkpoint, *choice)
+    text = CXR.run(("evaluate", "phantom"), *where, *checkpoint, *choice)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert set(metrics) == {"localization"} and "region_iou" not in metrics["localization"]["all"]
     assert metrics["localization"]["all"]["cases"] == sum(len(record["findings"]) for record in records)
@@ -99,7 +99,7 @@ def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, 
     arguments = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--films", film, "--output_dir", tmp_path]
     phrases = ["--phrases", "['left pleural effusion','no pneumothorax']"]
     calibration = ["--calibration", trained / "calibration_published.pt"]
-    run(BUNDLE_RUN, "--config_file", configs("inference", "phantom"), *arguments, *phrases, *calibration)
+    CXR.run(("inference", "phantom"), *arguments, *phrases, *calibration)
     (case,) = read_predictions(tmp_path)
     assert case["images"] == [str(film)]
     denied = [finding for finding in case["findings"] if finding["text"] == "no pneumothorax"]
@@ -108,9 +108,8 @@ def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, 
 
 @pytest.mark.slow
 def test_two_ranks_train(shared, tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run"]
-    arguments = ["--bundle_root", BUNDLE, "--config_file", configs("train", "phantom", "multi_gpu_train")]
-    run(torchrun, *arguments, *shared, *SMALL, "--batch_size", "4", "--output_dir", tmp_path)
+    arguments = [*shared, *SMALL, "--batch_size", "4", "--output_dir", tmp_path]
+    CXR.run(("train", "phantom", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
     assert (tmp_path / "checkpoint_last.pt").is_file()
     states = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]
     assert len(states) == 2
@@ -119,25 +118,12 @@ def test_two_ranks_train(shared, tmp_path):
 def test_train_has_what_monai_tools_look_for(films, tmp_path):
     workflow = ConfigWorkflow(
         workflow_type="train",
-        config_file=[str(ROOT / BUNDLE / "configs" / name) for name in ("train.json", "phantom.json")],
-        meta_file=str(ROOT / BUNDLE / "configs" / "metadata.json"),
+        config_file=[str(CXR.folder / "configs" / name) for name in ("train.json", "phantom.json")],
+        meta_file=str(CXR.folder / "configs" / "metadata.json"),
         logging_file=False,
-        bundle_root=BUNDLE,
+        bundle_root=CXR.root,
         dataset_dir=str(films),
         output_dir=str(tmp_path),
     )
     workflow.initialize()
     assert not workflow.check_properties()
-
-
-def test_configs_are_json_and_versions_agree():
-    for path in (ROOT / BUNDLE / "configs").glob("*.json"):
-        json.loads(path.read_text())
-    metadata = json.loads((ROOT / BUNDLE / "configs" / "metadata.json").read_text())
-    required = {"schema", "version", "monai_version", "pytorch_version", "numpy_version", "required_packages_version", "task"}
-    required |= {"description", "authors", "copyright", "network_data_format", "changelog"}
-    assert required <= set(metadata)
-    pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line)
-    assert metadata["monai_version"] == pins["monai"] and metadata["pytorch_version"] == pins["torch"]
-    for name, version in metadata["required_packages_version"].items():
-        assert pins[name] == version

@@ -8,10 +8,11 @@ from mlflow import MlflowClient
 
 from scripts.data.datalist import check_datalist, save_datalist
 from scripts.data.sources import SOURCES
-from tests.bundles.commands import BUNDLE, BUNDLE_RUN, configs, run
+from tests.bundles.commands import Bundle
 from tests.real_films import lay_out_case_notes, lay_out_nih
 
 pytestmark = pytest.mark.slow
+CXR = Bundle("cxr_localization")
 
 
 def write_datalist(source, folder):
@@ -39,7 +40,7 @@ def test_two_epochs_on_case_notes(shared_data, tmp_path, store):
     output = tmp_path / "train"
     size = ["--max_epochs", "2", "--batch_size", "8", "--widen_factor", "0.25"]
     where = ["--dataset_dir", tmp_path / "notes", "--output_dir", output, "--tracking_uri", store]
-    run(BUNDLE_RUN, "--config_file", configs("train", "phantom"), *size, *where)
+    CXR.run(("train", "phantom"), *size, *where)
     done = tracked(store)
     assert done.info.status == "FINISHED"
     steps = 2 * (len(splits["training"]) // 8)
@@ -54,8 +55,8 @@ def test_evaluation_on_a_radiologists_boxes(shared_data, tmp_path, store):
     splits = write_datalist("nih-chestxray14", tmp_path / "nih")
     output = tmp_path / "evaluate"
     where = ["--dataset_dir", tmp_path / "nih", "--output_dir", output, "--tracking_uri", store]
-    weights = ["--checkpoint", f"{BUNDLE}/models/phantom/model.pt", "--calibrate", "False"]
-    run(BUNDLE_RUN, "--config_file", configs("evaluate", "phantom"), *weights, *where)
+    weights = ["--checkpoint", f"{CXR.root}/models/phantom/model.pt", "--calibrate", "False"]
+    CXR.run(("evaluate", "phantom"), *weights, *where)
     metrics = json.loads((output / "metrics.json").read_text())
     rows = pd.read_csv(output / "per_case.csv")
     assert len(splits["test"]) == rows["case_id"].nunique() == 32

@@ -226,6 +226,7 @@ def test_a_training_list_all_of_labels_needs_no_report(tmp_path):
 
 def test_ct_reports(tmp_path):
     content = examples()["ct"]
+    del content["test"]
     bare = without(without(content["training"][0], "reports"), "labels")
     assert faults_of(tmp_path, {**content, "training": [bare]}) == [("empty report", "training", "v1", "reports")]
     content["training"][0]["reports"] = {}
@@ -235,6 +236,28 @@ def test_ct_reports(tmp_path):
         ("empty report", "training", "v1", "reports[lung]"),
         ("wrong type", "training", "v1", "reports[heart]"),
     ]
+
+
+def test_ct_needs_a_whole_report_or_one_by_anatomy_in_training_and_no_mask(tmp_path):
+    bare = {"volume_id": "v1", "patient_id": "p1", "image": "v1"}
+    assert load_datalist(write(tmp_path, {"task": "ct", "training": [{**bare, "report": "Clear."}]})).split("training")
+    content = {"task": "ct", "training": [{**bare, "labels": {"A": 1}}], "test": [{**bare, "volume_id": "v2", "patient_id": "p2"}]}
+    assert load_datalist(write(tmp_path, content)).split("test")
+    content["training"].append({**bare, "volume_id": "v3", "report": " "})
+    assert faults_of(tmp_path, content) == [
+        ("empty report", "training", "v3", "report"),
+        ("empty report", "training", "v1", "reports"),
+    ]
+
+
+def test_ct_paths_to_the_sources_are_paths_too(tmp_path):
+    cases = load_datalist(write(tmp_path, examples()["ct"]))
+    prepared = cases.split("training")[0]
+    assert prepared["source_image"] == str(tmp_path / "raw/v1.nii.gz")
+    assert prepared["source_mask"] == str(tmp_path / "raw/v1_structures.nii.gz")
+    save_datalist(tmp_path / "lists" / "b.json", "ct", cases.splits)
+    saved = json.loads((tmp_path / "lists" / "b.json").read_text())["training"][0]
+    assert (saved["source_image"], saved["image"]) == ("../raw/v1.nii.gz", "../volumes/v1.nii")
 
 
 def test_nasal_faults(tmp_path):

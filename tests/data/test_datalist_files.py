@@ -140,28 +140,39 @@ def test_nasal_frames(folder):
 
 
 def test_volumes(folder):
-    def volume(name, array):
-        nib.save(nib.Nifti1Image(array, np.eye(4)), folder / name)
+    def volume(name, array, shift=0.0):
+        affine = np.diag([1.0, 1, 3, 1])
+        affine[0, 3] = shift
+        nib.save(nib.Nifti1Image(array, affine), folder / name)
         return name
 
-    image = volume("ct.nii.gz", np.arange(60, dtype=np.int16).reshape(3, 4, 5))
-    good = volume("good.nii.gz", np.ones((3, 4, 5), np.uint8))
-    turned = volume("turned.nii.gz", np.ones((5, 4, 3), np.uint8))
-    empty = volume("empty.nii.gz", np.zeros((3, 4, 5), np.uint8))
+    values = np.random.default_rng(0).integers(-1000, 400, (9, 10, 11)).astype(np.int16)
+    image = volume("ct.nii.gz", values)
+    good = volume("good.nii.gz", np.ones((9, 10, 11), np.uint8))
+    turned = volume("turned.nii.gz", np.ones((11, 10, 9), np.uint8))
+    shifted = volume("shifted.nii.gz", np.ones((9, 10, 11), np.uint8), shift=1.0)
+    empty = volume("empty.nii.gz", np.zeros((9, 10, 11), np.uint8))
+    fractions = volume("fractions.nii.gz", np.full((9, 10, 11), 0.5, np.float32))
+    film = volume("film.nii.gz", (values - values.min()).astype(np.int16))
     data = (folder / image).read_bytes()
     (folder / "cut.nii.gz").write_bytes(data[: len(data) // 2])
 
     def record(number, image, mask):
         return {"volume_id": f"v{number}", "patient_id": f"p{number}", "image": image, "anatomy_mask": mask}
 
-    records = [record(1, image, good), record(2, image, turned), record(3, image, empty)]
-    records += [record(4, "cut.nii.gz", good), record(5, image, "film.png"), record(6, "gone.nii", good)]
+    records = [record(1, image, good), record(2, image, turned), record(3, image, empty), record(4, "cut.nii.gz", good)]
+    records += [record(5, image, "film.png"), record(6, "gone.nii", good), record(7, image, shifted), record(8, film, fractions)]
+    records += [{"volume_id": "v9", "patient_id": "p9", "image": image}, record(10, "folder.png", good)]
     assert check(folder, "ct", *records) == [
-        ("mask of another shape", "v2", "anatomy_mask"),
+        ("mask of another grid", "v2", "anatomy_mask"),
         ("empty mask", "v3", "anatomy_mask"),
         ("unreadable image", "v4", "image"),
         ("unreadable mask", "v5", "anatomy_mask"),
         ("missing file", "v6", "image"),
+        ("mask of another grid", "v7", "anatomy_mask"),
+        ("unreadable image", "v8", "image"),  # no Hounsfield units
+        ("unreadable mask", "v8", "anatomy_mask"),
+        ("unreadable image", "v10", "image"),  # a folder without a DICOM series
     ]
 
 
@@ -192,7 +203,7 @@ def test_real_broken_files_are_faults_and_real_volumes_are_not(shared_data, tmp_
     broken = sorted((shared_data / "dicom").rglob("*trunc*"))
     assert broken
     assert check(tmp_path, "ct", {"volume_id": "a", **record}, {"volume_id": "b", **record, "anatomy_mask": other}) == [
-        ("mask of another shape", "b", "anatomy_mask")
+        ("mask of another grid", "b", "anatomy_mask")
     ]
     shutil.copy(broken[0], tmp_path / "a.dcm")
     assert check(tmp_path, "cxr", film(1, image="a.dcm")) == [("unreadable image", "s1", "image")]

@@ -1,0 +1,127 @@
+"""The CT bundle as its users run it: prepare, train, evaluate, infer, on a handful of phantom volumes; two ranks; the baseline."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+from scripts.data.ct_preparation import prepare_datalist
+from scripts.data.datalist import load_datalist
+from scripts.data.predictions import read_predictions
+from scripts.phantoms.ct import write_phantoms
+from tests.bundles.commands import TWO_RANKS, Bundle
+
+CT = Bundle("ct_anatomy_zeroshot")
+SIZE = "[48,48,56]"
+SMALL = ["--volume_size", SIZE, "--window", SIZE]
+NETWORK = ["--hidden_size", "32", "--layers", "2", "--levels", "[0]", "--stem", "4", "--batch_size", "4", "--max_epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    return write_phantoms(tmp_path_factory.mktemp("raw"), training=8, validation=6, test=5, seed=3, workers=1)
+
+
+@pytest.fixture(scope="module")
+def prepared(raw, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare_datalist(raw, folder, "wide", spacing=(8, 8, 10), smallest=(48, 48, 56), workers=1)
+    (folder / "prompts.json").write_bytes((raw.parent / "prompts.json").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(prepared, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    return ["--dataset_dir", prepared, "--tracking_uri", f"sqlite:///{store}", *SMALL[:2]]
+
+
+@pytest.fixture(scope="module")
+def trained(shared, tmp_path_factory):
+    output = tmp_path_factory.mktemp("train")
+    CT.run(("train", "phantom"), *shared, *NETWORK, "--output_dir", output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, shared, tmp_path_factory):
+    output = tmp_path_factory.mktemp("evaluate")
+    where = ["--checkpoint", trained / "checkpoint_last.pt", "--output_dir", output, "--training_run", trained]
+    text = CT.run(("evaluate", "phantom"), *shared, *SMALL[2:], *where, "--published_protocol", "True")
+    return output, text
+
+
+@pytest.mark.slow
+def test_training_leaves_what_the_next_steps_need(trained):
+    state = torch.load(trained / "checkpoint_last.pt", weights_only=True)
+    assert {"network", "optimizer", "lr_scheduler", "volume_encoder", "text_encoder", "anatomies", "random_states"} <= set(state)
+    assert state["preprocessing"]["volume_size"] == [48, 48, 56] and len(state["anatomies"]) == 15
+    assert (trained / "text_model" / "vocab.txt").is_file() and (trained / "mlflow_run_id").is_file()
+
+
+@pytest.mark.slow
+def test_evaluation_writes_figures_with_intervals(evaluated, trained, prepared):
+    output, text = evaluated
+    metrics, rows = json.loads((output / "metrics.json").read_text()), pd.read_csv(output / "per_case.csv")
+    cases = load_datalist(prepared / "datalist.json").split("test")
+    assert len(rows) == sum(len(case["labels"]) for case in cases)
+    assert metrics["macro"]["auc"]["lower"] <= metrics["macro"]["auc"]["estimate"] <= metrics["macro"]["auc"]["upper"]
+    assert set(metrics["groups"]) == set(rows["anatomy"])
+    truth = {(case["volume_id"], label): value for case in cases for label, value in case["labels"].items()}
+    assert all(truth[row.case_id, row.label] == row.truth for row in rows.itertuples())
+    assert rows["score"].notna().all() and rows["calibrated"].between(0, 1).all()
+    assert (trained / "calibration.pt").is_file() and (output / "auc.png").stat().st_size > 5_000
+    assert "mean" in set(pd.read_csv(output / "published_metrics.csv")["label"]) and "macro" in text
+
+
+@pytest.mark.slow
+def test_inference_on_what_a_scanner_wrote(evaluated, trained, raw, prepared, tmp_path):
+    record = load_datalist(raw).split("test")[0]
+    where = ["--volumes", record["image"], "--masks", record["anatomy_mask"], "--output_dir", tmp_path, "--dataset_dir", prepared]
+    CT.run(("inference", "phantom"), *where, *SMALL, "--spacing", "[8,8,10]", "--checkpoint", trained / "checkpoint_last.pt")
+    (case,) = read_predictions(tmp_path)
+    volume = nib.load(record["image"])
+    assert case["task"] == "ct" and case["images"] == [record["image"]]
+    shown = [finding for finding in case["findings"] if finding.get("saliency")]
+    assert shown and len(case["findings"]) >= len(record["labels"])
+    for finding in shown:
+        saliency = nib.load(finding["saliency"])
+        assert saliency.shape == volume.shape and np.allclose(saliency.affine, volume.affine, atol=1e-4)
+        axis = int(np.abs(nib.affines.apply_affine(volume.affine, np.eye(3)) - volume.affine[:3, 3])[:, 2].argmax())
+        assert 0 <= finding["key_slice"] < volume.shape[axis]
+        assert 0 < saliency.get_fdata().max() <= 1 + 1e-6  # 255 steps of 1/255 in float32
+
+
+@pytest.mark.slow
+def test_two_ranks_train(shared, tmp_path):
+    arguments = [*shared, *NETWORK, "--batch_size", "2", "--output_dir", tmp_path]
+    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    assert len(torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]) == 2
+
+
+@pytest.mark.slow
+def test_the_baseline_contrasts_whole_volumes(shared, tmp_path):
+    CT.run(("train", "phantom", "global"), *shared, *NETWORK, "--output_dir", tmp_path)
+    where = ["--checkpoint", tmp_path / "checkpoint_last.pt", "--output_dir", tmp_path / "out", "--calibrate", "False"]
+    CT.run(("evaluate", "phantom", "global"), *shared, *SMALL[2:], *where, "--calibration", "False")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert list(metrics["groups"]) == ["whole volume"]
+
+
+def test_train_has_what_monai_tools_look_for(prepared, tmp_path):
+    workflow = ConfigWorkflow(
+        workflow_type="train",
+        config_file=[str(CT.folder / "configs" / name) for name in ("train.json", "phantom.json")],
+        meta_file=str(CT.folder / "configs" / "metadata.json"),
+        logging_file=False,
+        bundle_root=CT.root,
+        dataset_dir=str(prepared),
+        output_dir=str(tmp_path),
+        volume_size=[48, 48, 56],
+    )
+    workflow.initialize()
+    assert not workflow.check_properties()
