@@ -9,8 +9,7 @@ import torch
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
-from scripts.data.anatomy_table import normal_template
-from scripts.data.published_anatomy_texts import strip_template
+from scripts.data.anatomy_table import normal_template, strip_template
 from scripts.data.text_models import load_bert_tokenizer
 
 

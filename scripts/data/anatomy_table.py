@@ -109,6 +109,13 @@ def normal_template(name: str) -> str:
     return f"{name} shows no significant abnormalities."
 
 
+def strip_template(text: str, template: str) -> str:
+    """Take the template off a text that starts with it and says more, as the loss does; everywhere, so that nothing may be left."""
+    if text == template or not text.startswith(template):
+        return text
+    return text.replace(template, "").strip()
+
+
 def read_label_table(name_or_path: str | Path) -> dict[int, str]:
     """Read which structure each value of a segmentation stands for.
 

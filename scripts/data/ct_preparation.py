@@ -42,9 +42,8 @@ from scripts.data.datalist import Datalist, load_datalist, save_datalist
 from scripts.data.files import atomic_path, write_atomically, write_json_atomically
 from scripts.data.rejected import RejectionLog
 from scripts.errors import UserError
-from scripts.transforms.read_error import ReadError
 from scripts.transforms.volume_preparation import SMALLEST, SPACING, WINDOW, PreparedVolume, prepare_volume
-from scripts.transforms.volume_reading import cut_anatomies, read_anatomies, read_volume
+from scripts.transforms.volume_reading import cut_anatomies, merge_labels, read_anatomies, read_volume
 
 SEGMENTER = "TotalSegmentator"
 SEGMENTER_TABLE = "totalsegmentator_v2"
@@ -244,30 +243,13 @@ def _prepared(settings: _Settings, record: dict, sources: dict[str, str | None])
         )
     volume = read_volume(sources["source_image"])
     labels = read_anatomies(sources["source_mask"], volume)
-    anatomies = _anatomies(sources["source_mask"], labels, settings)
+    anatomies = merge_labels(sources["source_mask"], labels, settings.lookup, settings.structures)
     prepared = prepare_volume(volume, anatomies, settings.spacing, settings.smallest)
     names = dict(enumerate(settings.table.names, 1))
-    missing = [name for value, name in names.items() if value not in np.unique(prepared.mask)]
+    held = np.unique(prepared.mask)
+    missing = [name for value, name in names.items() if value not in held]
     cut = [names[value] for value in cut_anatomies(anatomies)]
     return prepared, {"volume_id": volume_id, **sources, "missing": missing, "cut": cut}
-
-
-def _anatomies(path: str, labels: np.ndarray, settings: _Settings) -> np.ndarray:
-    """A mask's labels -> anatomy values, uint8.
-
-    Raises:
-        ReadError: a label that the label table does not name.
-    """
-    # Slice by slice: in one go, sorting or looking up takes several times the mask's memory.
-    held = set().union(*(np.unique(part).tolist() for part in labels.T))
-    strange = sorted(held - settings.structures.keys() - {0})
-    if strange:
-        listed = ", ".join(map(str, strange[:10]))
-        raise ReadError(path, f"holds labels that the label table does not name ({listed}); give the --label_table of this mask")
-    anatomies = np.empty_like(labels, dtype=np.uint8)
-    for part, source in zip(anatomies.T, labels.T, strict=True):
-        part[:] = settings.lookup[source]
-    return anatomies
 
 
 def _new_record(settings: _Settings, record: dict, sources: dict[str, str | None]) -> dict:
@@ -327,7 +309,7 @@ def _segment(segmenter: str, image: str, mask: Path) -> None:
 def _lines(path: Path) -> dict[str, dict]:
     """Lines of prepared.jsonl by volume, the last of each; one that a kill cut short is passed over."""
     lines = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             line = json.loads(text)
         except ValueError:

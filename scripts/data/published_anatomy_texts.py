@@ -34,12 +34,5 @@ def is_abnormal(text: str, name: str) -> bool:
     return not text.startswith(normal_template(name))
 
 
-def strip_template(text: str, template: str) -> str:
-    """Take the template off a text that starts with it and says more, as the loss does; everywhere, so that nothing may be left."""
-    if text == template or not text.startswith(template):
-        return text
-    return text.replace(template, "").strip()
-
-
 def _ended(text: str) -> str:
     return text if text.endswith(".") else f"{text}."

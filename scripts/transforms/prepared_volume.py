@@ -1,6 +1,6 @@
 """Dictionary transforms that give a CT volume as the network takes it: prepared before, or prepared now."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from monai.transforms import Randomizable
 
 from scripts.transforms.read_error import ReadError
 from scripts.transforms.volume_preparation import SMALLEST, SPACING, prepare_volume, read_prepared
-from scripts.transforms.volume_reading import read_anatomies, read_volume
+from scripts.transforms.volume_reading import merge_labels, read_anatomies, read_volume
 
 
 class LoadPreparedd(Randomizable):
@@ -58,7 +58,7 @@ class PrepareVolumed:
     """Read a volume as a scanner or archive gives it, with its segmentation, and prepare both for the network.
 
     Args:
-        lookup: segmentation value -> anatomy value, see `scripts.data.AnatomyTable.lookup`.
+        lookup, known: label of the segmentation -> anatomy value, and the labels that its table names, see `merge_labels`.
         spacing: mm in x, y, z.
         smallest: voxels (D, H, W) that the result has at least.
 
@@ -69,15 +69,21 @@ class PrepareVolumed:
         ReadError: the volume or its mask cannot be used; see `read_volume`, `read_anatomies`, `prepare_volume`.
     """
 
-    def __init__(self, lookup: np.ndarray, spacing: Sequence[float] = SPACING, smallest: Sequence[int] = SMALLEST) -> None:
-        self.lookup, self.spacing, self.smallest = lookup, tuple(spacing), tuple(smallest)
+    def __init__(
+        self,
+        lookup: np.ndarray,
+        known: Collection[int],
+        spacing: Sequence[float] = SPACING,
+        smallest: Sequence[int] = SMALLEST,
+    ) -> None:
+        self.lookup, self.known, self.spacing, self.smallest = lookup, frozenset(known), tuple(spacing), tuple(smallest)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         record = dict(data)
         volume = read_volume(record["image"])
         labels = read_anatomies(record["anatomy_mask"], volume)
-        anatomies = self.lookup[np.minimum(labels, len(self.lookup) - 1)] * (labels < len(self.lookup))
-        prepared = prepare_volume(volume, anatomies.astype(np.uint8), self.spacing, self.smallest)
+        anatomies = merge_labels(record["anatomy_mask"], labels, self.lookup, self.known)
+        prepared = prepare_volume(volume, anatomies, self.spacing, self.smallest)
         return {
             **record,
             "image": torch.from_numpy(prepared.scaled())[None],

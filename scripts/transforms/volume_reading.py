@@ -1,6 +1,7 @@
 """Reading a CT volume and its anatomy mask, whatever they are stored as, into Hounsfield units with a place in the patient."""
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = [
     "corner_distance",
     "cut_anatomies",
     "grid_fault",
+    "merge_labels",
     "read_anatomies",
     "read_label_map",
     "read_volume",
@@ -113,6 +115,30 @@ def read_anatomies(path: str | Path, volume: Volume) -> np.ndarray:
     if not labels.any():
         raise ReadError(path, "is 0 everywhere: no anatomy was found in the volume; look at it, or leave the volume out")
     return labels
+
+
+def merge_labels(path: str | Path, labels: np.ndarray, lookup: np.ndarray, known: Collection[int]) -> np.ndarray:
+    """A segmentation's labels -> anatomy values, uint8 of the same shape.
+
+    Args:
+        path: of the segmentation.
+        labels: [X, Y, Z], as `read_anatomies` gives them.
+        lookup: label -> anatomy value, see `scripts.data.AnatomyTable.lookup`.
+        known: labels that the segmentation's label table names.
+
+    Raises:
+        ReadError: a label that the label table does not name.
+    """
+    # Slice by slice: in one go, sorting or looking up takes several times the mask's memory.
+    held = set().union(*(np.unique(part).tolist() for part in labels.T))
+    strange = sorted(held - set(known) - {0})
+    if strange:
+        listed = ", ".join(map(str, strange[:10]))
+        raise ReadError(path, f"holds labels that the label table does not name ({listed}); give the --label_table of this mask")
+    anatomies = np.empty_like(labels, dtype=np.uint8)
+    for part, source in zip(anatomies.T, labels.T, strict=True):
+        part[:] = lookup[source]
+    return anatomies
 
 
 def grid_fault(labels: np.ndarray, affine: np.ndarray, volume: Volume) -> str | None:

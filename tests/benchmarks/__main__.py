@@ -7,7 +7,7 @@ They assert nothing; each prints one table with its targets beside. Run them on 
 import argparse
 import importlib
 
-BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking", "ct")
+BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking", "volumes", "ct")
 STUDIES = ("phantoms", "ablation")
 
 

@@ -1,0 +1,165 @@
+"""How much of the phantom volumes' findings organ volume and mean density tell, and what can be learnt from the voxels.
+
+Classifiers on the volume and mean density of all fifteen organs should know little (macro AUC at most .65): what a network
+learns is then what findings look like. A small 3-D network trained on the labels, pooled by organ, says how much is there to
+be learnt: the ceiling for training on reports. It takes about ten minutes on two cores.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import affine_transform
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from scripts.phantoms.ct_body import IDS
+from scripts.phantoms.ct_case import make_case
+from scripts.phantoms.ct_plan import FINDINGS
+from tests.benchmarks.measure import print_table
+
+SPACING, SHAPE = np.array([4.0, 4.0, 6.0]), (96, 72, 76)
+LABELS, ORGANS = list(FINDINGS), list(IDS)
+ORGAN_OF = torch.tensor([ORGANS.index(finding.anatomy) for finding in FINDINGS.values()])
+WINDOWS = ((-1024.0, -400.0), (-160.0, 240.0), (0.0, 1000.0))
+
+
+class Sample(NamedTuple):
+    """statistics [30] (volume in ml and mean HU of each organ, NaN where there is none), labels [32] (NaN where the organ is not
+    in the field of view), volume SHAPE int16, organs SHAPE uint8 (position in ORGANS plus one)."""
+
+    statistics: np.ndarray
+    labels: np.ndarray
+    volume: np.ndarray
+    organs: np.ndarray
+
+
+def sample(seed: int, split: str, index: int) -> Sample:
+    case = make_case(seed, split, index)
+    table = np.zeros(256, np.uint8)
+    for position, ids in enumerate(IDS.values(), 1):
+        table[list(ids)] = position
+    organs = table[case.mask]
+    counts = np.bincount(organs.ravel(), minlength=len(ORGANS) + 1)[1:]
+    sums = np.bincount(organs.ravel(), case.hu.ravel(), len(ORGANS) + 1)[1:]
+    linear = case.acquisition.affine[:3, :3]
+    with np.errstate(invalid="ignore"):
+        statistics = np.concatenate([counts * abs(np.linalg.det(linear)) / 1000, sums / counts])
+    statistics[np.tile(counts == 0, 2)] = np.nan
+    # The grid of 4 x 4 x 6 mm lies square to the body, its middle in the middle of the volume.
+    matrix = np.linalg.inv(linear) @ np.diag(SPACING)
+    offset = (np.array(case.hu.shape) - 1) / 2 - matrix @ ((np.array(SHAPE) - 1) / 2)
+    resample = partial(affine_transform, matrix=matrix, offset=offset, output_shape=SHAPE)
+    return Sample(
+        statistics.astype(np.float32),
+        np.array([case.labels.get(label, np.nan) for label in LABELS], np.float32),
+        resample(case.hu, order=1, cval=-1024),
+        resample(organs, order=0),
+    )
+
+
+def gather(seed: int, split: str, count: int) -> Sample:
+    """Samples of a split's first volumes, stacked."""
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        made = list(tqdm(pool.map(partial(sample, seed, split), range(count), chunksize=4), total=count, desc=split))
+    return Sample(*(np.stack(column) for column in zip(*made, strict=True)))
+
+
+def statistics_aucs(samples: Sample) -> np.ndarray:
+    """AUC of a linear and of a boosted classifier on organ statistics for each finding, by five-fold cross-validation, [32, 2]."""
+    linear = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=1000, C=0.1))
+    boosted = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=7, random_state=0)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    scores = []
+    for truth in samples.labels.T:
+        known = ~np.isnan(truth)
+        features, truth = samples.statistics[known], truth[known].astype(int)
+        guesses = [cross_val_predict(m, features, truth, cv=folds, method="predict_proba")[:, 1] for m in (linear, boosted)]
+        scores.append([roc_auc_score(truth, guess) for guess in guesses])
+    return np.array(scores)
+
+
+class OrganClassifier(nn.Module):
+    """A small 3-D network whose features of two levels are pooled within each organ, mean and maximum, and a logit per finding."""
+
+    def __init__(self, widths: tuple[int, int] = (32, 64)) -> None:
+        super().__init__()
+
+        def block(before: int, after: int, stride: int | tuple[int, int, int]) -> nn.Sequential:
+            return nn.Sequential(nn.Conv3d(before, after, 3, stride, 1, bias=False), nn.BatchNorm3d(after), nn.ReLU())
+
+        self.fine = nn.Sequential(block(len(WINDOWS), widths[0], (2, 2, 1)), block(widths[0], widths[0], 1))
+        self.coarse = nn.Sequential(block(widths[0], widths[1], 2), block(widths[1], widths[1], 1))
+        self.weight = nn.Parameter(torch.randn(len(LABELS), 2 * sum(widths)) / 20)
+        self.bias = nn.Parameter(torch.full((len(LABELS),), -1.5))
+
+    def forward(self, volumes: Tensor, organs: Tensor) -> Tensor:
+        """Volumes [B, X, Y, Z] in HU and organs [B, X, Y, Z] to logits [B, 32]."""
+        windows = torch.stack([((volumes - low) / (high - low)).clamp(0, 1) for low, high in WINDOWS], 1)
+        masks = F.one_hot(organs.long(), len(ORGANS) + 1)[..., 1:].permute(0, 4, 1, 2, 3).float()
+        fine = self.fine(windows)
+        pooled = torch.cat([self._pool(level, masks) for level in (fine, self.coarse(fine))], -1)
+        return (pooled[:, ORGAN_OF.to(pooled.device)] * self.weight).sum(-1) + self.bias
+
+    @staticmethod
+    def _pool(features: Tensor, masks: Tensor) -> Tensor:
+        """Features [B, C, ...] within masks [B, 15, ...], mean and maximum, [B, 15, 2 C]; 0 where an organ is absent."""
+        within = F.adaptive_max_pool3d(masks, features.shape[2:]).flatten(2)
+        flat = features.flatten(2)
+        mean = within @ flat.transpose(1, 2) / within.sum(-1, keepdim=True).clamp(min=1)
+        # Features are not negative after ReLU, so that 0 outside never is the maximum of an organ that shows anything.
+        highest = torch.stack([(flat * mask[:, None]).amax(-1) for mask in within.unbind(1)], 1)
+        return torch.cat([mean, highest], -1)
+
+
+def train_ceiling(train: Sample, epochs: int, device: str) -> OrganClassifier:
+    torch.manual_seed(0)
+    network = OrganClassifier().to(device)
+    batches = len(train.labels) // 8
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=epochs * batches)
+    for epoch in range(epochs):
+        for batch in tqdm(torch.randperm(len(train.labels))[: batches * 8].view(-1, 8).numpy(), desc=f"epoch {epoch + 1}"):
+            volumes, organs, truth = (torch.from_numpy(a[batch]).to(device) for a in (train.volume, train.organs, train.labels))
+            logits, known = network(volumes.float(), organs), ~truth.isnan()
+            loss = F.binary_cross_entropy_with_logits(logits[known], truth[known], pos_weight=torch.tensor(3.0, device=device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+@torch.inference_mode()
+def ceiling_aucs(network: OrganClassifier, test: Sample, device: str) -> np.ndarray:
+    """AUC of each finding, [32]."""
+    parts = np.array_split(np.arange(len(test.labels)), max(1, len(test.labels) // 8))
+    logits = [network(*(torch.from_numpy(a[part]).to(device) for a in (test.volume, test.organs))).cpu() for part in parts]
+    scores = torch.cat(logits).numpy()
+    known = ~np.isnan(test.labels)
+    return np.array([roc_auc_score(test.labels[k, n], scores[k, n]) for n, k in enumerate(known.T)])
+
+
+def main(training: int = 500, test: int = 300, epochs: int = 8, seed: int = 1, device: str = "cpu") -> None:
+    train, held_out = gather(seed, "training", training), gather(seed, "test", test)
+    aucs = np.column_stack([statistics_aucs(held_out), ceiling_aucs(train_ceiling(train, epochs, device), held_out, device)])
+    rows = [[FINDINGS[label].anatomy, label, *(f"{value:.3f}" for value in row)] for label, row in zip(LABELS, aucs, strict=True)]
+    rows.append(["", "macro", *(f"{value:.3f}" for value in aucs.mean(0))])
+    rows.append(["", "target", "<= .65", "<= .65", ">= .95"])
+    columns = ["anatomy", "finding", "statistics LR", "statistics GB", "organ network"]
+    print_table(f"{training} phantom volumes with labels, {epochs} epochs, {test} test volumes, {device}", columns, rows)
+
+
+if __name__ == "__main__":
+    main()
