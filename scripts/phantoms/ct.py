@@ -1,0 +1,103 @@
+"""Synthetic CT volumes of the chest and upper abdomen with organ masks, free-text reports and ground truth.
+
+    from scripts.phantoms.ct import write_phantoms
+    write_phantoms("data/phantom_ct")
+
+writes `volumes/` (NIfTI, int16 Hounsfield units), `masks/` (uint8, the classes of TotalSegmentator v2 for the 15 anatomies of
+the wide table; ribs, muscles and other vessels are drawn but not in the masks; pleural fluid is part of the lung's), a
+`datalist.json` of raw records, whose reports still have to be taken apart by anatomy, and `prompts.json`. Spacing, order of
+axes, position and field of view differ between volumes, and some are oblique.
+
+Training records hold volume, mask and report, nothing else. Validation and test have labels too: 1 or 0 for every finding whose
+anatomy is wholly in the field of view. Where each finding lies is in `lesions/`, and `lesions.json` tells which:
+
+    {"volume-1-100000": {"mask": "lesions/volume-1-100000.nii.gz",
+                         "findings": [{"value": 1, "label": "Lung nodule", "anatomy": "lung", "side": "left", "part": "upper",
+                                       "text": "Left upper lobe nodule, 14 mm.", "omitted": false, "tags": []}]}}
+
+`value` is the finding's in the mask; `text` the sentence that states it, `omitted` if the report leaves it out; paths are
+relative to the file. Five pairs of finding and place (`UNSEEN_PAIRS`) occur in the test split alone; their findings carry the
+tag "unseen_pair".
+"""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scripts.data.datalist import save_datalist
+from scripts.data.files import write_json_atomically
+from scripts.phantoms.ct_case import write_case
+from scripts.phantoms.ct_plan import FINDINGS, SPLITS, UNSEEN_PAIRS
+from scripts.phantoms.ct_prompts import prompt_table
+
+__all__ = ["FINDINGS", "UNSEEN_PAIRS", "prompt_table", "write_phantoms"]
+
+
+def write_phantoms(
+    output: str | Path,
+    training: int = 1000,
+    validation: int = 150,
+    test: int = 250,
+    seed: int = 1,
+    workers: int | None = None,
+) -> Path:
+    """Write a phantom data set; a volume takes about 1 MB and 0.4 s of one processor.
+
+    A volume depends on (seed, split, index) alone, so that any number of workers writes the same bytes and a larger set
+    begins with the smaller one's volumes. Every 25 volumes of a split hold each of the 32 findings four times.
+
+    Args:
+        output: folder to write to; made if absent, files of the same names are replaced.
+        training: number of volumes, likewise `validation` and `test`.
+        seed: of every random choice.
+        workers: processes; all processors by default.
+
+    Returns:
+        Path of `datalist.json`, written last: where it is, the set is complete.
+
+    Raises:
+        ValueError: a negative number of volumes, no volume at all, or fewer than one worker.
+    """
+    counts = dict(zip(SPLITS, (training, validation, test), strict=True))
+    if min(counts.values()) < 0 or not sum(counts.values()):
+        raise ValueError(f"numbers of volumes are {counts}: give none below 0 and one above")
+    workers = workers if workers is not None else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers is {workers}: give 1 or more")
+    output = Path(output)
+    datalist = output / "datalist.json"
+    datalist.unlink(missing_ok=True)
+    for folder in ("volumes", "masks", "lesions"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
+    splits: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    lesions: dict[str, dict] = {}
+    write = partial(write_case, output, seed)
+    with tqdm(total=len(jobs), desc="phantom volumes", unit="volume") as bar:
+        for (split, _), (record, found) in zip(jobs, _spread(write, jobs, workers), strict=True):
+            splits[split].append(record)
+            if found is not None:
+                lesions[record["volume_id"]] = found
+            bar.update()
+    write_json_atomically(output / "prompts.json", prompt_table())
+    write_json_atomically(output / "lesions.json", lesions)
+    description = f"Synthetic CT volumes made by scripts.phantoms.ct, seed {seed}; no patient is behind them."
+    save_datalist(datalist, "ct", {k: v for k, v in splits.items() if v}, name="phantom-ct", description=description)
+    return datalist
+
+
+def _spread(write: partial, jobs: list[tuple[str, int]], workers: int) -> Iterator[tuple[dict, dict | None]]:
+    """Records of all jobs in order, made here or by other processes."""
+    if workers == 1:
+        yield from map(write, jobs)
+        return
+    # Forked children of a process that runs threads may hang: new ones are started clean. Unlike multiprocessing.Pool,
+    # the executor raises BrokenProcessPool instead of waiting for ever when a worker is killed.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        yield from pool.map(write, jobs, chunksize=4)
