@@ -1,6 +1,7 @@
 """Vision transformer for volumes that gives its tokens at several depths."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,14 @@ class TransformerBlock(nn.Module):
         return tokens + self.mlp(self.norm2(tokens))
 
 
+def _halving(inner: int, outer: int) -> list[nn.Module]:
+    """A convolutional stage that halves a volume."""
+    layers: list[nn.Module] = []
+    for channels, stride in ((inner, 2), (outer, 1)):
+        layers += [nn.Conv3d(channels, outer, 3, stride, padding=1), nn.GroupNorm(1, outer), nn.ReLU(inplace=True)]
+    return layers
+
+
 class VolumeEncoder(nn.Module):
     """fVLM's image encoder (Shui et al., arXiv 2501.14548, and its code): a ViT whose tokens come out at several levels.
 
@@ -70,12 +79,13 @@ class VolumeEncoder(nn.Module):
         heads: attention heads.
         levels: blocks, counted from 0, after which tokens come out; the last level, after the final norm, is always there.
         dropout: in [0, 1).
-        stem: channels of a convolutional stem that halves the volume before it is cut into patches (Xiao et al., arXiv 2106.14881);
-            0, as released, cuts the voxels themselves. Small networks that start from random weights need it to see small lesions.
+        stem: channels of convolutional stages, each of which halves the volume, before it is cut into patches (Xiao et al., arXiv
+            2106.14881); none, as released, cuts the voxels themselves. Small networks that start from random weights need it to see
+            small lesions.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, about a third more time.
 
     Raises:
-        ValueError: sizes that do not divide, a level that is no block, or an odd patch under a stem.
+        ValueError: sizes that do not divide, or a level that is no block.
     """
 
     def __init__(
@@ -88,7 +98,7 @@ class VolumeEncoder(nn.Module):
         heads: int = 12,
         levels: Sequence[int] = (3, 6, 9),
         dropout: float = 0.1,
-        stem: int = 0,
+        stem: Sequence[int] = (),
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -106,25 +116,16 @@ class VolumeEncoder(nn.Module):
             "heads": heads,
             "levels": list(levels),
             "dropout": dropout,
-            "stem": stem,
+            "stem": list(stem),
         }
         self.grid = self.grid_of(volume_size)
-        if stem:
-            if any(side % 2 for side in self.patch_size):
-                raise ValueError(f"patch_size {self.patch_size} must be even: the stem halves the volume")
-            self.stem = nn.Sequential(
-                nn.Conv3d(1, stem, 3, stride=2, padding=1),
-                nn.GroupNorm(1, stem),
-                nn.ReLU(inplace=True),
-                nn.Conv3d(stem, 2 * stem, 3, padding=1),
-                nn.GroupNorm(1, 2 * stem),
-                nn.ReLU(inplace=True),
+        cut = [side // 2 ** len(stem) for side in self.patch_size]
+        if any(side * 2 ** len(stem) != patch for side, patch in zip(cut, self.patch_size, strict=True)):
+            raise ValueError(
+                f"patch_size {self.patch_size} must be a multiple of {2 ** len(stem)}: the stem halves {len(stem)} times"
             )
-            cut = tuple(side // 2 for side in self.patch_size)
-            self.patch_embeddings = nn.Conv3d(2 * stem, hidden_size, cut, cut)
-        else:
-            self.stem = nn.Identity()
-            self.patch_embeddings = nn.Conv3d(1, hidden_size, self.patch_size, self.patch_size)
+        self.stem = nn.Sequential(*(layer for inner, outer in pairwise((1, *stem)) for layer in _halving(inner, outer)))
+        self.patch_embeddings = nn.Conv3d(stem[-1] if stem else 1, hidden_size, cut, cut)
         self.position_embeddings = nn.Parameter(torch.empty(1, prod(self.grid), hidden_size))
         nn.init.trunc_normal_(self.position_embeddings, std=0.02)
         self.drop = nn.Dropout(dropout)

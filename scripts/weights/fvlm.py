@@ -161,7 +161,7 @@ def _architecture(
             "heads": max(patches.shape[0] // 64, 1),
             "levels": [3, 6, 9],
             "dropout": 0.1,
-            "stem": 0,
+            "stem": [],
         },
         "text_encoder": bert_sizes(state, BERT, attention_heads),
         "embedding_size": state["text_encoder.projection.weight"].shape[0],

@@ -18,7 +18,7 @@ from tests.bundles.commands import TWO_RANKS, Bundle
 CT = Bundle("ct_anatomy_zeroshot")
 SIZE = "[48,48,56]"
 SMALL = ["--volume_size", SIZE, "--window", SIZE]
-NETWORK = ["--hidden_size", "32", "--layers", "2", "--levels", "[0]", "--stem", "4", "--batch_size", "4", "--max_epochs", "1"]
+NETWORK = ["--hidden_size", "32", "--layers", "2", "--levels", "[0]", "--stem", "[4]", "--batch_size", "4", "--max_epochs", "1"]
 
 
 @pytest.fixture(scope="module")
