@@ -9,8 +9,9 @@ import torch
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
-from scripts.data.anatomy_table import normal_template, strip_template
+from scripts.data.anatomy_table import is_abnormal, normal_template, strip_template
 from scripts.data.text_models import load_bert_tokenizer
+from scripts.errors import UserError
 
 
 class AnatomyTokenizer:
@@ -64,8 +65,10 @@ class AnatomyCollate:
         batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
         if not items:
             return batch
+        for item in items:
+            check_anatomies(item, self.anatomies)
         said = [[item["reports"].get(name, normal_template(name)) for name in self.anatomies] for item in items]
-        normal = [[text.startswith(normal_template(name)) for name, text in zip(self.anatomies, row, strict=True)] for row in said]
+        normal = [[not is_abnormal(text, name) for name, text in zip(self.anatomies, row, strict=True)] for row in said]
         texts = [
             [strip_template(text, normal_template(name)) for name, text in zip(self.anatomies, row, strict=True)] for row in said
         ]
@@ -79,6 +82,20 @@ class AnatomyCollate:
             "normal": torch.tensor(normal),
         }
         return {**batch, "images": torch.stack([convert_to_tensor(item["image"]) for item in items]), "inputs": inputs}
+
+
+def check_anatomies(case: dict[str, Any], anatomies: Sequence[str]) -> None:
+    """See that a prepared case was prepared for a network's anatomies, as far as its texts tell: mask values alone do not.
+
+    Raises:
+        UserError: texts on other anatomies.
+    """
+    others = sorted(case.get("reports", {}).keys() - set(anatomies))
+    if others:
+        raise UserError(
+            f"{case['case_id']} was prepared for other anatomies ({', '.join(others)}) than the network's "
+            f"({', '.join(anatomies)}): give the --anatomies of preprocess-ct, or prepare the volumes anew"
+        )
 
 
 class VolumeCollate:

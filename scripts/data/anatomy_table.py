@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,23 +52,34 @@ class AnatomyTable:
     anatomies: tuple[Anatomy, ...]
 
     @classmethod
-    def load(cls, name_or_path: str | Path) -> "AnatomyTable":
+    def load(cls, name_or_path: str | Path, names: Sequence[str] | None = None) -> "AnatomyTable":
         """Read a built-in table, or a JSON file of the same form.
 
+        Args:
+            name_or_path: "ct_rate", "wide", or the file.
+            names: the anatomies of a network that will look at this table's masks; None for none.
+
         Raises:
-            AnatomyTableError: no such table, or a faulty one: keys missing or unknown, a part that the vocabulary does not have,
-                a name twice, a structure in two anatomies; all faults are named.
+            AnatomyTableError: no such table, one of other anatomies than `names` or in another order, or a faulty one: keys
+                missing or unknown, a part that the vocabulary does not have, a name twice, a structure in two anatomies; all
+                faults are named.
         """
         path, content = _read(name_or_path, "anatomy table")
         faults = _table_faults(str(path), content)
         if faults:
             raise AnatomyTableError(describe_faults(faults))
-        return cls(
+        table = cls(
             tuple(
                 Anatomy(entry["name"], *(tuple(entry.get(key, ())) for key in ("structures", "parts", "terms")))
                 for entry in content["anatomies"]
             )
         )
+        if names is not None and table.names != list(names):
+            known = ", ".join(names)
+            raise AnatomyTableError(
+                f"{path} has {', '.join(table.names)}, the network knows {known}: give the --anatomies of its training"
+            )
+        return table
 
     @property
     def names(self) -> list[str]:
@@ -107,6 +118,11 @@ class AnatomyTable:
 def normal_template(name: str) -> str:
     """The text of an anatomy on which nothing abnormal is said, as fVLM words it."""
     return f"{name} shows no significant abnormalities."
+
+
+def is_abnormal(text: str, name: str) -> bool:
+    """Whether an anatomy's text counts as abnormal: it does not start with that anatomy's template."""
+    return not text.startswith(normal_template(name))
 
 
 def strip_template(text: str, template: str) -> str:

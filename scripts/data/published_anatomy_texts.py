@@ -29,10 +29,5 @@ def published_texts(descriptions: Mapping[str, str], conclusions: Mapping[str, s
     return texts
 
 
-def is_abnormal(text: str, name: str) -> bool:
-    """Whether an anatomy's text counts as abnormal: it does not start with that anatomy's template."""
-    return not text.startswith(normal_template(name))
-
-
 def _ended(text: str) -> str:
     return text if text.endswith(".") else f"{text}."

@@ -8,6 +8,7 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.data.anatomy_batches import check_anatomies
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.inferers.finding_calibration import FindingCalibration
 
@@ -41,6 +42,7 @@ class AnatomyEvaluator(Evaluator):
 
 def label_rows(classifier: AnatomyClassifier, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
     """Rows of one prepared volume, see `AnatomyEvaluator`."""
+    check_anatomies(case, classifier.network.anatomies)
     answer = classifier(case["image"].to(device), case["anatomy_mask"][0].to(device))
     record = case["record"]
     known = record.get("labels", {})

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scripts.data.anatomy_batches import AnatomyTokenizer
 from scripts.data.anatomy_prompts import FindingPrompts
+from scripts.data.published_volumes import published_window
 from scripts.networks import FVLM
 from scripts.networks.anatomy_pooling import anatomy_tokens
 from scripts.networks.fvlm import unit_length
@@ -67,7 +68,7 @@ class AnatomyClassifier:
         tokenizer: of its text encoder.
         prompts: findings; the features of a side's wordings are averaged.
         window: least voxels (D, H, W) of a window.
-        share_windows: False gives each anatomy a window of its own, as published.
+        published: a window of its own for each anatomy, as in the published code, its off-by-one included.
 
     Raises:
         ValueError: findings of anatomies that the network does not know (all are named).
@@ -79,7 +80,7 @@ class AnatomyClassifier:
         tokenizer: AnatomyTokenizer,
         prompts: Sequence[FindingPrompts],
         window: Sequence[int] = (112, 288, 352),
-        share_windows: bool = True,
+        published: bool = False,
     ) -> None:
         strange = [finding.label for finding in prompts if finding.anatomy not in network.anatomies]
         if strange or not prompts:
@@ -87,7 +88,7 @@ class AnatomyClassifier:
                 f"no findings, or findings of anatomies that the network does not know ({network.anatomies}): {strange}"
             )
         self.network, self.tokenizer, self.prompts = network, tokenizer, list(prompts)
-        self.window, self.share_windows = tuple(window), share_windows
+        self.window, self.published = tuple(window), published
         self.anatomy = torch.tensor([network.anatomies.index(finding.anatomy) for finding in prompts])
         self._directions: Tensor | None = None
 
@@ -132,11 +133,12 @@ class AnatomyClassifier:
             mask: anatomies [D, H, W], integers.
         """
         boxes = find_objects(mask.cpu().numpy(), max_label=len(self.network.anatomies))
-        around = {place: organ_window(box, mask.shape, self.window) for place, box in enumerate(boxes) if box is not None}
+        window_around = published_window if self.published else organ_window
+        around = {place: window_around(box, mask.shape, self.window) for place, box in enumerate(boxes) if box is not None}
         order = sorted(around, key=lambda place: -_voxels(around[place]))
         chosen: dict[tuple, tuple[Window, list[int]]] = {}
         for place in order:
-            same = next((key for key, (window, _) in chosen.items() if self.share_windows and _holds(window, boxes[place])), None)
+            same = next((key for key, (window, _) in chosen.items() if not self.published and _holds(window, boxes[place])), None)
             key = same or tuple((part.start, part.stop) for part in around[place])
             chosen.setdefault(key, (around[place], []))[1].append(place)
         return list(chosen.values())

@@ -33,8 +33,9 @@ def summarize_labels(
     probability, truth = wide["probability"].to_numpy(float), wide["truth"].to_numpy(float)
     cuts = np.array([thresholds.get(label, 0.5) for label in labels])
     decision = np.where(np.isnan(probability), np.nan, probability >= cuts)
-    names = dict.fromkeys((groups or {}).get(label, "") for label in labels)
-    means = [np.ones(len(labels), bool), *(np.array([(groups or {}).get(label, "") == name for label in labels]) for name in names)]
+    homes = [groups[label] for label in labels] if groups else []
+    names = list(dict.fromkeys(homes))
+    means = [np.ones(len(labels), bool), *(np.array([home == name for home in homes]) for name in names)]
 
     def statistic(values: NDArray, weights: NDArray) -> NDArray:
         scores = label_scores(values, weights)

@@ -79,6 +79,7 @@ class FVLM(nn.Module):
             "volume_encoder": self.volume_encoder.architecture,
             "text_encoder": self.text_encoder.architecture,
             "embedding_size": self.text_encoder.projection.out_features,
+            "text_pooling": self.text_encoder.pooling,
             "pooling_heads": self.pooling.attention.num_heads,
             "anatomies": self.anatomies,
         }

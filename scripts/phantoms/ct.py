@@ -20,20 +20,15 @@ relative to the file. Five pairs of finding and place (`UNSEEN_PAIRS`) occur in 
 tag "unseen_pair".
 """
 
-import multiprocessing
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from scripts.data.datalist import save_datalist
 from scripts.data.files import write_json_atomically
 from scripts.phantoms.ct_case import write_case
 from scripts.phantoms.ct_plan import FINDINGS, SPLITS, UNSEEN_PAIRS
 from scripts.phantoms.ct_prompts import prompt_table
+from scripts.phantoms.writing import written
 
 __all__ = ["FINDINGS", "UNSEEN_PAIRS", "prompt_table", "write_phantoms"]
 
@@ -64,40 +59,20 @@ def write_phantoms(
         ValueError: a negative number of volumes, no volume at all, or fewer than one worker.
     """
     counts = dict(zip(SPLITS, (training, validation, test), strict=True))
-    if min(counts.values()) < 0 or not sum(counts.values()):
-        raise ValueError(f"numbers of volumes are {counts}: give none below 0 and one above")
-    workers = workers if workers is not None else os.cpu_count() or 1
-    if workers < 1:
-        raise ValueError(f"workers is {workers}: give 1 or more")
+    cases = written(partial(write_case, Path(output), seed), counts, workers, "volume")
     output = Path(output)
     datalist = output / "datalist.json"
     datalist.unlink(missing_ok=True)
     for folder in ("volumes", "masks", "lesions"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
     splits: dict[str, list[dict]] = {split: [] for split in SPLITS}
     lesions: dict[str, dict] = {}
-    write = partial(write_case, output, seed)
-    with tqdm(total=len(jobs), desc="phantom volumes", unit="volume") as bar:
-        for (split, _), (record, found) in zip(jobs, _spread(write, jobs, workers), strict=True):
-            splits[split].append(record)
-            if found is not None:
-                lesions[record["volume_id"]] = found
-            bar.update()
+    for split, (record, found) in cases:
+        splits[split].append(record)
+        if found is not None:
+            lesions[record["volume_id"]] = found
     write_json_atomically(output / "prompts.json", prompt_table())
     write_json_atomically(output / "lesions.json", lesions)
     description = f"Synthetic CT volumes made by scripts.phantoms.ct, seed {seed}; no patient is behind them."
     save_datalist(datalist, "ct", {k: v for k, v in splits.items() if v}, name="phantom-ct", description=description)
     return datalist
-
-
-def _spread(write: partial, jobs: list[tuple[str, int]], workers: int) -> Iterator[tuple[dict, dict | None]]:
-    """Records of all jobs in order, made here or by other processes."""
-    if workers == 1:
-        yield from map(write, jobs)
-        return
-    # Forked children of a process that runs threads may hang: new ones are started clean. Unlike multiprocessing.Pool,
-    # the executor raises BrokenProcessPool instead of waiting for ever when a worker is killed.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        yield from pool.map(write, jobs, chunksize=4)

@@ -9,21 +9,15 @@ place (`UNSEEN_PAIRS`) occur in the test split alone, in films as in reports; th
 6 %.
 """
 
-import multiprocessing
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-
-import cv2
-from tqdm import tqdm
 
 from scripts.data.datalist import save_datalist
 from scripts.data.files import write_json_atomically
 from scripts.phantoms.cxr_case import write_case
 from scripts.phantoms.cxr_plan import LABELS, SPLITS, UNSEEN_PAIRS
 from scripts.phantoms.cxr_words import prompt_table
+from scripts.phantoms.writing import written
 
 __all__ = ["LABELS", "UNSEEN_PAIRS", "prompt_table", "write_phantoms"]
 
@@ -54,36 +48,16 @@ def write_phantoms(
         ValueError: a negative number of films, no film at all, or fewer than one worker.
     """
     counts = dict(zip(SPLITS, (training, validation, test), strict=True))
-    if min(counts.values()) < 0 or not sum(counts.values()):
-        raise ValueError(f"numbers of films are {counts}: give none below 0 and one above")
-    workers = workers if workers is not None else os.cpu_count() or 1
-    if workers < 1:
-        raise ValueError(f"workers is {workers}: give 1 or more")
+    cases = written(partial(write_case, Path(output), seed), counts, workers, "film")
     output = Path(output)
     datalist = output / "datalist.json"
     datalist.unlink(missing_ok=True)
     for folder in ("films", "masks"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    jobs = [(split, index) for split in SPLITS for index in range(counts[split])]
     splits: dict[str, list[dict]] = {split: [] for split in SPLITS}
-    write = partial(write_case, output, seed)
-    with tqdm(total=len(jobs), desc="phantom films", unit="film") as bar:
-        for (split, _), record in zip(jobs, _spread(write, jobs, workers), strict=True):
-            splits[split].append(record)
-            bar.update()
+    for split, record in cases:
+        splits[split].append(record)
     write_json_atomically(output / "prompts.json", prompt_table())
     description = f"Synthetic chest films made by scripts.phantoms.cxr, seed {seed}; no patient is behind them."
     save_datalist(datalist, "cxr", {k: v for k, v in splits.items() if v}, name="phantom-cxr", description=description)
     return datalist
-
-
-def _spread(write: partial, jobs: list[tuple[str, int]], workers: int) -> Iterator[dict]:
-    """Records of all jobs in order, made here or by other processes."""
-    if workers == 1:
-        yield from map(write, jobs)
-        return
-    # Forked children of a process that runs threads may hang: new ones are started clean. Unlike multiprocessing.Pool,
-    # the executor raises BrokenProcessPool instead of waiting for ever when a worker is killed.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(write, jobs, chunksize=8)

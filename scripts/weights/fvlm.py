@@ -126,7 +126,11 @@ def expected_layout(architecture: dict[str, Any]) -> dict[str, Tensor]:
 
 def build_fvlm(architecture: dict[str, Any]) -> FVLM:
     """The network that `FVLM.architecture` describes, with random weights."""
-    text_encoder = AnatomyTextEncoder(architecture["text_encoder"], embedding_size=architecture["embedding_size"])
+    text_encoder = AnatomyTextEncoder(
+        architecture["text_encoder"],
+        embedding_size=architecture["embedding_size"],
+        pooling=architecture["text_pooling"],
+    )
     volume_encoder = VolumeEncoder(**architecture["volume_encoder"])
     return FVLM(volume_encoder, text_encoder, architecture["anatomies"], architecture["pooling_heads"])
 
@@ -162,9 +166,11 @@ def _architecture(
             "levels": [3, 6, 9],
             "dropout": 0.1,
             "stem": [],
+            "density_windows": [],
         },
         "text_encoder": bert_sizes(state, BERT, attention_heads),
         "embedding_size": state["text_encoder.projection.weight"].shape[0],
+        "text_pooling": "first",
         "pooling_heads": 4,
         "anatomies": list(anatomies),
     }

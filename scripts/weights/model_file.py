@@ -40,7 +40,7 @@ def load_fvlm(path: str | Path, preprocessing: dict[str, Any] | None = None) -> 
 
     Args and raises as `load_afloc`; preprocessing is how volumes and texts will reach the network.
     """
-    state = _read(Path(path), {"volume_encoder", "text_encoder", "embedding_size", "pooling_heads", "anatomies"})
+    state = _read(Path(path), {"volume_encoder", "text_encoder", "embedding_size", "text_pooling", "pooling_heads", "anatomies"})
     _check_preprocessing(path, state, preprocessing)
     return _filled(path, build_fvlm(state), state)
 

@@ -16,9 +16,9 @@ from scripts.data.anatomy_reports import (
     decompose_report,
     sentence_anatomies,
 )
-from scripts.data.anatomy_table import Anatomy, AnatomyTable, strip_template
+from scripts.data.anatomy_table import Anatomy, AnatomyTable, is_abnormal, strip_template
 from scripts.data.anatomy_words import PartFinder, ct_vocabulary, part_names
-from scripts.data.published_anatomy_texts import is_abnormal, published_texts
+from scripts.data.published_anatomy_texts import published_texts
 
 CT_RATE = AnatomyTable.load("ct_rate")
 WIDE = AnatomyTable.load("wide")

@@ -45,6 +45,7 @@ def golden_network(config: dict) -> FVLM:
             },
             "text_encoder": text,
             "embedding_size": config["embed_dim"],
+            "text_pooling": "first",
             "pooling_heads": config["attention_heads"],
             "anatomies": ANATOMIES,
         }

@@ -38,7 +38,7 @@ def classifier(fvlm_golden, expected):
     prompts = read_anatomy_prompts("ct_rate")
     network = golden_network(json.loads((fvlm_golden / "config.json").read_text()))
     tokens = StoredTokens(prompts, expected["prompt_input_ids"])
-    return AnatomyClassifier(network, tokens, prompts, expected["roi"], share_windows=False)
+    return AnatomyClassifier(network, tokens, prompts, expected["roi"], published=True)
 
 
 def test_prompts_are_the_published_ones(classifier, expected, fvlm_golden):

@@ -28,7 +28,14 @@ def network(golden, numbers):
     """In float32: the golden run's float64 would take twice the memory and time."""
     shapes = json.loads((golden / "fvlm" / "state_dict_keys.json").read_text())
     network = build_fvlm(
-        {"volume_encoder": {}, "text_encoder": BERT, "embedding_size": 256, "pooling_heads": 4, "anatomies": ANATOMIES}
+        {
+            "volume_encoder": {},
+            "text_encoder": BERT,
+            "embedding_size": 256,
+            "text_pooling": "first",
+            "pooling_heads": 4,
+            "anatomies": ANATOMIES,
+        }
     )
     seed = numbers[0]["weight_seed"]
     kept = {key: shape for key, shape in shapes.items() if not key.startswith(UNUSED)}

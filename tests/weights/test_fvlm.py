@@ -61,6 +61,7 @@ def test_every_published_key_finds_its_place(fvlm_golden):
             "volume_encoder": {},  # the defaults are the released sizes
             "text_encoder": {"vocab_size": 30522},
             "embedding_size": 256,
+            "text_pooling": "first",
             "pooling_heads": 4,
             "anatomies": list(ANATOMIES),
         }

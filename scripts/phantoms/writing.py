@@ -1,0 +1,51 @@
+"""Writing many phantom cases: how many of each split, by how many processes."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import cv2
+from tqdm import tqdm
+
+Job = tuple[str, int]
+
+
+def written(write: Callable[[Job], Any], counts: dict[str, int], workers: int | None, unit: str) -> Iterator[tuple[str, Any]]:
+    """Split and result of every case, split by split in order, with a progress bar.
+
+    Args:
+        write: makes and writes the case of a job (split, index); must be picklable.
+        counts: cases by split.
+        workers: processes; all processors by default, 1 works here.
+        unit: what a case is.
+
+    Raises:
+        ValueError: a negative count, no case at all, or fewer than one worker.
+    """
+    if min(counts.values()) < 0 or not sum(counts.values()):
+        raise ValueError(f"numbers of {unit}s are {counts}: give none below 0 and one above")
+    workers = workers if workers is not None else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers is {workers}: give 1 or more")
+    jobs = [(split, index) for split, count in counts.items() for index in range(count)]
+
+    def results() -> Iterator[tuple[str, Any]]:
+        with tqdm(total=len(jobs), desc=f"phantom {unit}s", unit=unit) as bar:
+            for (split, _), result in zip(jobs, _spread(write, jobs, workers), strict=True):
+                yield split, result
+                bar.update()
+
+    return results()
+
+
+def _spread(write: Callable[[Job], Any], jobs: list[Job], workers: int) -> Iterator[Any]:
+    if workers == 1:
+        yield from map(write, jobs)
+        return
+    # Forked children of a process that runs threads may hang: new ones are started clean. Unlike multiprocessing.Pool,
+    # the executor raises BrokenProcessPool instead of waiting for ever when a worker is killed.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        yield from pool.map(write, jobs, chunksize=4)
