@@ -1,5 +1,7 @@
 """Where tests find real images and published numbers, and what they do when these are absent."""
 
+import atexit
+import faulthandler
 import json
 import os
 from pathlib import Path
@@ -9,6 +11,11 @@ import pytest
 from tests.golden.arrays import GoldenArrays
 
 SHARED = Path(os.environ.get("VLM_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_sessionfinish() -> None:
+    """Something that a test left behind must not keep the process from ending: after two minutes its stacks are printed."""
+    atexit.register(faulthandler.dump_traceback_later, 120, exit=True)
 
 
 def _folder(path: Path, what: str) -> Path:

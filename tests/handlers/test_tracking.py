@@ -39,6 +39,17 @@ def uri(empty_database, tmp_path):
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
+@pytest.fixture(autouse=True)
+def no_tracker_left_open(monkeypatch):
+    """A thread that still sends for an earlier test may hold locks when a later one forks, and its child would wait forever."""
+    started = []
+    start = MLflowTracker.start
+    monkeypatch.setattr(MLflowTracker, "start", lambda self: started.append(self) or start(self))
+    yield
+    for tracker in started:
+        tracker.close()
+
+
 def make_trainer(seconds=0.0):
     def step(engine, batch):
         time.sleep(seconds)
@@ -220,7 +231,7 @@ def _train_in_child(uri, output_dir, iterations, seconds, resume=False):
 
 
 def _child(*arguments):
-    process = multiprocessing.get_context("fork").Process(target=_train_in_child, args=arguments)
+    process = multiprocessing.get_context("fork").Process(target=_train_in_child, args=arguments, daemon=True)
     process.start()
     return process
 

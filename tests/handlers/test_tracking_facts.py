@@ -49,7 +49,7 @@ def test_git_facts(tmp_path):
 
 
 def test_process_that_ended_is_dead_and_a_later_one_with_its_number_is_another():
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,), daemon=True)
     child.start()
     known = {**facts.process(), "pid": child.pid, "started": facts._start_of(child.pid)}
     assert facts.is_alive(known) is True and facts.is_alive({**known, "started": "1"}) is False

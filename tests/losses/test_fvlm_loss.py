@@ -66,7 +66,7 @@ def run_rank(rank, store, results):
 def test_two_ranks_equal_one_process(tmp_path):
     context = mp.get_context("spawn")
     results = context.Queue()
-    ranks = mp.spawn(run_rank, (tmp_path / "store", results), nprocs=2, join=False)
+    ranks = mp.spawn(run_rank, (tmp_path / "store", results), nprocs=2, join=False, daemon=True)
     found = [results.get(timeout=120) for _ in range(2 * len(CASES))]
     ranks.join()
     assert {(rank, case) for rank, case, _, _ in found} == {(rank, case) for rank in (0, 1) for case in CASES}

@@ -58,7 +58,7 @@ def test_two_ranks_equal_one_process(tmp_path):
     loss.backward()
     context = mp.get_context("spawn")
     results = context.Queue()
-    ranks = mp.spawn(run_rank, (2, tmp_path / "store", results), nprocs=2, join=False)
+    ranks = mp.spawn(run_rank, (2, tmp_path / "store", results), nprocs=2, join=False, daemon=True)
     found = [results.get(timeout=120) for _ in range(2)]
     ranks.join()
     for _, rank_loss, gradients in found:
