@@ -4,28 +4,43 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean setup
+.PHONY: demo demo-cxr demo-ct test check bench clean setup
 
-BUNDLE := bundles/cxr_localization
-RUN := $(BIN)/python -m monai.bundle run --bundle_root $(BUNDLE)
-DEMO := --dataset_dir data/phantoms/demo
-SHIPPED := $(BUNDLE)/models/phantom/model.pt
-with_phantom = --config_file "['$(BUNDLE)/configs/$(1).json','$(BUNDLE)/configs/phantom.json']"
+# $(call run,BUNDLE,CONFIG): a bundle's config with its phantom overlay.
+run = $(BIN)/python -m monai.bundle run --bundle_root bundles/$(1) \
+	--config_file "['bundles/$(1)/configs/$(2).json','bundles/$(1)/configs/phantom.json']"
+CXR := bundles/cxr_localization
+CT := bundles/ct_anatomy_zeroshot
 
-demo: $(READY)  ## Phantom films; a short training from scratch; evaluation of it and of the weights that ship; one film asked
-	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo --training 1500 --validation 100 --test 150
-	$(RUN) $(call with_phantom,train) $(DEMO) --max_epochs 4 --output_dir $(BUNDLE)/runs/demo_train --run_name demo_train
-	@echo "\n== The network just trained, from scratch and for two minutes =="
-	$(RUN) $(call with_phantom,evaluate) $(DEMO) --checkpoint $(BUNDLE)/runs/demo_train/checkpoint_last.pt \
-		--output_dir $(BUNDLE)/runs/demo_scratch --run_name demo_scratch --training_run $(BUNDLE)/runs/demo_train
-	@echo "\n== The weights that ship with the bundle, trained the same way for an hour =="
-	$(RUN) $(call with_phantom,evaluate) $(DEMO) --checkpoint $(SHIPPED) --calibrate False \
-		--output_dir $(BUNDLE)/runs/demo_evaluate --run_name demo_evaluate
-	$(RUN) $(call with_phantom,inference) $(DEMO) --checkpoint $(SHIPPED) \
-		--films data/phantoms/demo/films/film-1-200000.png --output_dir $(BUNDLE)/runs/demo_inference
-	@echo "Figures:     $(BUNDLE)/runs/demo_evaluate/metrics.json, per_case.csv, overlays.png"
-	@echo "Predictions: $(BUNDLE)/runs/demo_inference/predictions.jsonl"
+demo: demo-cxr demo-ct  ## Each bundle: phantoms, a short training from scratch, evaluation also of the weights that ship, one case asked
+	@echo "Figures:     bundles/*/runs/demo_evaluate/metrics.json, *.csv, *.png"
+	@echo "Predictions: bundles/*/runs/demo_inference/predictions.jsonl"
 	@echo "Runs:        $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000, then http://127.0.0.1:5000"
+
+demo-cxr: FILMS := --dataset_dir data/phantoms/demo_cxr
+demo-cxr: $(READY)
+	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_cxr --training 1500 --validation 100 --test 150
+	$(call run,cxr_localization,train) $(FILMS) --max_epochs 4 --output_dir $(CXR)/runs/demo_train --run_name demo_train
+	@echo "\n== The network just trained, from scratch and for two minutes =="
+	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/runs/demo_train/checkpoint_last.pt \
+		--output_dir $(CXR)/runs/demo_scratch --run_name demo_scratch --training_run $(CXR)/runs/demo_train
+	@echo "\n== The weights that ship with the bundle, trained the same way for an hour =="
+	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/models/phantom/model.pt --calibrate False \
+		--output_dir $(CXR)/runs/demo_evaluate --run_name demo_evaluate
+	$(call run,cxr_localization,inference) $(FILMS) --checkpoint $(CXR)/models/phantom/model.pt \
+		--films data/phantoms/demo_cxr/films/film-1-200000.png --output_dir $(CXR)/runs/demo_inference
+
+demo-ct: VOLUMES := --dataset_dir data/phantoms/demo_ct
+demo-ct: $(READY)
+	$(BIN)/python -m scripts phantoms ct --output data/phantoms/demo_ct_raw --training 50 --validation 25 --test 50
+	$(BIN)/python -m scripts preprocess-ct data/phantoms/demo_ct_raw/datalist.json --output data/phantoms/demo_ct \
+		--anatomies wide --spacing 5,5,6 --smallest 88,56,64
+	$(call run,ct_anatomy_zeroshot,train) $(VOLUMES) --max_epochs 4 --output_dir $(CT)/runs/demo_train --run_name demo_train
+	@echo "\n== The weights that ship with the bundle =="
+	$(call run,ct_anatomy_zeroshot,evaluate) $(VOLUMES) --checkpoint $(CT)/models/phantom/model.pt --calibrate False \
+		--output_dir $(CT)/runs/demo_evaluate --run_name demo_evaluate
+	$(call run,ct_anatomy_zeroshot,inference) $(VOLUMES) --checkpoint $(CT)/models/phantom/model.pt \
+		--volumes data/phantoms/demo_ct_raw/volumes/volume-1-200000.nii.gz --masks data/phantoms/demo_ct_raw/masks/volume-1-200000.nii.gz --output_dir $(CT)/runs/demo_inference
 
 test: $(READY)  ## The whole suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
@@ -48,5 +63,5 @@ $(READY): requirements.txt requirements-dev.txt
 	touch $@
 
 clean:  ## Remove what the demo wrote, and caches; your own runs, their tracking and the environment stay
-	rm -rf data/phantoms/demo bundles/*/runs/demo_* .pytest_cache .ruff_cache
+	rm -rf data/phantoms/demo_* bundles/*/runs/demo_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -17,7 +17,7 @@ from fire.parser import DefaultParseValue
 from scripts.command_line import UsageError, check_paths, known, numbers, whole, yes_or_no
 from scripts.errors import UserError
 
-PHANTOM_TASKS = ("cxr", "ct")
+PHANTOM_TASKS = ("cxr", "ct", "nasal")
 WEIGHT_METHODS = ("afloc", "fvlm")
 MOST_LINES = 200
 """Faults of one kind that are printed; `--output` writes all."""
@@ -109,6 +109,7 @@ def preprocess_ct_command(
     spacing: str = "1,1,3",
     smallest: str = "112,256,352",
     segment: bool = False,
+    language_model: str | None = None,
     workers: int | None = None,
 ) -> None:
     """Prepare CT volumes, their anatomy masks and reports for training: resampled, cropped, texts by anatomy.
@@ -127,33 +128,37 @@ def preprocess_ct_command(
         spacing: mm in x, y, z.
         smallest: voxels in z, y, x that a prepared volume has at least: what the network is trained on.
         segment: let TotalSegmentator, if installed, segment volumes that have no mask.
+        language_model: folder or hub id of an instruction model that takes the reports apart; by default words do.
         workers: processes; by default one a processor.
     """
-    check_paths(datalist=datalist, output=output, anatomies=anatomies, label_table=label_table)
+    check_paths(datalist=datalist, output=output, anatomies=anatomies, label_table=label_table, language_model=language_model)
     grid, least = numbers("spacing", spacing, 3, float), numbers("smallest", smallest, 3, int)
     processes, segmented = whole("workers", workers, least=1), yes_or_no("segment", segment)
     from scripts.data.ct_preparation import prepare_datalist
 
-    print(f"wrote {prepare_datalist(datalist, output, anatomies, label_table, grid, least, segmented, processes)}")
+    path = prepare_datalist(datalist, output, anatomies, label_table, grid, least, segmented, processes, language_model)
+    print(f"wrote {path}")
 
 
 def phantoms_command(
     task: str,
     *,
     output: str,
-    training: int = 3000,
-    validation: int = 300,
-    test: int = 400,
+    training: int | None = None,
+    validation: int | None = None,
+    test: int | None = None,
     seed: int = 1,
     workers: int | None = None,
 ) -> None:
     """Draw synthetic cases with reports and ground truth, and their datalist: no data set and no permission needed.
 
-    Tasks: cxr, ct. CT volumes come as a hospital has them, with masks and whole reports: `preprocess-ct` comes next.
+    Tasks: cxr, ct, nasal. CT volumes come as a hospital has them, with masks and whole reports: `preprocess-ct` comes next.
+    Without numbers: 3,000 + 300 + 400 films, 2,000 + 100 + 300 volumes, 2,000 + 200 + 400 exams.
 
     Examples:
         python -m scripts phantoms cxr --output data/phantom_cxr
         python -m scripts phantoms ct --output data/phantom_ct_raw --training 1500
+        python -m scripts phantoms nasal --output data/phantom_nasal
         python -m scripts phantoms cxr --output /tmp/few --training 20 --validation 4 --test 4 --seed 7
 
     Args:
@@ -168,10 +173,12 @@ def phantoms_command(
     known("task", task, PHANTOM_TASKS)
     check_paths(output=output)
     numbers = {"training": training, "validation": validation, "test": test, "seed": seed}
-    numbers = {name: whole(name, value, least=0) for name, value in numbers.items()}
+    numbers = {name: whole(name, value, least=0) for name, value in numbers.items() if value is not None}
     processes = whole("workers", workers, least=1)
     if task == "ct":
         from scripts.phantoms.ct import write_phantoms
+    elif task == "nasal":
+        from scripts.phantoms.nasal import write_phantoms
     else:
         from scripts.phantoms.cxr import write_phantoms
     print(f"wrote {write_phantoms(output, **numbers, workers=processes)}")

@@ -246,13 +246,15 @@ def test_a_checkpoint_is_converted_and_summed_up(tmp_path, monkeypatch, capsys):
     assert torch.load(tmp_path / "a.pt", weights_only=True)["text_encoder"] == bert
 
 
-def test_defaults_are_those_of_the_functions_behind():
+def test_phantoms_says_what_each_task_draws_without_numbers():
     from scripts.__main__ import phantoms_command
-    from scripts.phantoms.cxr import write_phantoms
+    from scripts.phantoms import ct, cxr, nasal
 
-    ours, theirs = (inspect.signature(function).parameters for function in (phantoms_command, write_phantoms))
-    names = ("training", "validation", "test", "seed", "workers")
-    assert {name: ours[name].default for name in names} == {name: theirs[name].default for name in names}
+    told, ours = " ".join(phantoms_command.__doc__.split()), inspect.signature(phantoms_command).parameters
+    for module, what in ((cxr, "films"), (ct, "volumes"), (nasal, "exams")):
+        theirs = {name: parameter.default for name, parameter in inspect.signature(module.write_phantoms).parameters.items()}
+        assert f"{theirs['training']:,} + {theirs['validation']} + {theirs['test']} {what}" in told
+        assert all(theirs[name] == ours[name].default for name in ("seed", "workers"))
 
 
 def test_phantoms_pass_the_check_that_real_data_must_pass(tmp_path):

@@ -10,6 +10,7 @@ from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from scripts.data.anatomy_table import is_abnormal, normal_template, strip_template
+from scripts.data.dataset import split_rejected
 from scripts.data.text_models import load_bert_tokenizer
 from scripts.errors import UserError
 
@@ -60,9 +61,7 @@ class AnatomyCollate:
         self.anatomies = list(anatomies)
 
     def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
-        rejected = [reason for item in items for reason in item["rejected"]]
-        items = [item for item in items if "image" in item]
-        batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
+        items, batch = split_rejected(items)
         if not items:
             return batch
         for item in items:
@@ -105,9 +104,8 @@ class VolumeCollate:
     """
 
     def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
-        cases = [item for item in items if "image" in item]
-        rejected = [reason for item in items for reason in item["rejected"]]
-        return {"cases": cases, "case_ids": [case["case_id"] for case in cases], "rejected": rejected}
+        cases, batch = split_rejected(items)
+        return {"cases": cases, **batch}
 
 
 def text_id(text: str) -> int:

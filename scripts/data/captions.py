@@ -7,6 +7,7 @@ import torch
 from monai.transforms import MapTransform, Randomizable
 from monai.utils import convert_to_tensor
 
+from scripts.data.dataset import split_rejected
 from scripts.data.reports import report_sentences, sample_caption
 from scripts.data.tokenizers import ReportTokenizer
 
@@ -61,9 +62,7 @@ class VisionLanguageCollate:
         self.tokenizer = tokenizer
 
     def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
-        rejected = [reason for item in items for reason in item["rejected"]]
-        items = [item for item in items if "image" in item]
-        batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
+        items, batch = split_rejected(items)
         if not items:
             return batch
         images = torch.stack([convert_to_tensor(item["image"]) for item in items])
@@ -78,9 +77,7 @@ class FilmCollate:
     """
 
     def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
-        rejected = [reason for item in items for reason in item["rejected"]]
-        items = [item for item in items if "image" in item]
-        batch = {"case_ids": [item["case_id"] for item in items], "rejected": rejected}
+        items, batch = split_rejected(items)
         if not items:
             return batch
         return {

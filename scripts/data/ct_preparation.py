@@ -10,10 +10,12 @@ The output folder holds
     settings.json               what the volumes were prepared with
     prepared.jsonl              one line a volume: its files, anatomies that are missing or cut off by the field of view
     rejected.jsonl              volumes that could not be prepared, and why
+    reports.jsonl               what a language model answered on each report, where one was asked (--language_model)
     datalist.json               written last: where it is, the run is complete
 
-A run that was stopped goes on where it was: a volume whose files are there is not made again. However many volumes there are, a
-worker needs half a gigabyte for itself and 8 bytes a voxel of the largest of them, 0.6 GB for 512 x 512 x 300.
+A run that was stopped goes on where it was: a volume whose files are there is not made again, and no report is asked about twice.
+However many volumes there are, a worker needs half a gigabyte for itself and 8 bytes a voxel of the largest of them, 0.6 GB for
+512 x 512 x 300.
 """
 
 import json
@@ -29,6 +31,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,7 @@ from scripts.data.anatomy_table import AnatomyTable, read_label_table
 from scripts.data.datalist import Datalist, load_datalist, save_datalist
 from scripts.data.files import atomic_path, write_atomically, write_json_atomically
 from scripts.data.rejected import RejectionLog
+from scripts.data.report_language_model import LanguageModelDecomposer
 from scripts.errors import UserError
 from scripts.transforms.volume_preparation import SMALLEST, SPACING, WINDOW, PreparedVolume, prepare_volume
 from scripts.transforms.volume_reading import cut_anatomies, merge_labels, read_anatomies, read_volume
@@ -62,6 +66,8 @@ class _Settings:
     lookup: np.ndarray
     spacing: tuple[float, ...]
     smallest: tuple[int, ...]
+    keeps_reports: bool
+    """Whether new records still hold the whole report: a language model will take it apart."""
 
     def facts(self) -> dict[str, Any]:
         """All that prepared volumes and masks depend on, as settings.json holds it."""
@@ -99,6 +105,7 @@ def prepare_datalist(
     smallest: Sequence[int] = SMALLEST,
     segment: bool = False,
     workers: int | None = None,
+    language_model: str | Path | None = None,
 ) -> Path:
     """Prepare all volumes of a raw CT datalist.
 
@@ -116,13 +123,15 @@ def prepare_datalist(
         smallest: voxels in z, y, x that a prepared volume has at least.
         segment: let TotalSegmentator segment the volumes that have no mask, one at a time.
         workers: processes; all processors by default.
+        language_model: takes the reports of prepared volumes apart, in this process and after all volumes, see
+            `LanguageModelDecomposer`; by default words do.
 
     Returns:
         Path of the new datalist.json.
 
     Raises:
-        UserError: a datalist of another task, a folder prepared with other settings, TotalSegmentator not installed, a worker
-            that was killed, no volume at all that could be prepared.
+        UserError: a datalist of another task, a folder prepared with other settings, TotalSegmentator not installed, no such
+            language model, a worker that was killed, no volume at all that could be prepared.
         ValueError: fewer than one worker.
     """
     workers = workers if workers is not None else os.cpu_count() or 1
@@ -134,7 +143,9 @@ def prepare_datalist(
     segmenter = _segmenter(label_table) if segment else None
     table, structures = AnatomyTable.load(anatomies), read_label_table(label_table)
     lookup = table.lookup(structures)
-    settings = _Settings(Path(output).absolute(), table, structures, lookup, tuple(spacing), tuple(smallest))
+    decompose = LanguageModelDecomposer(language_model) if language_model is not None else None
+    folder, asks = Path(output).absolute(), decompose is not None
+    settings = _Settings(folder, table, structures, lookup, tuple(spacing), tuple(smallest), keeps_reports=asks)
     _keep_settings(settings)
     path = settings.output / "datalist.json"
     path.unlink(missing_ok=True)
@@ -146,6 +157,8 @@ def prepare_datalist(
     splits = _prepare_all(jobs, settings, workers, rejected)
     if not any(splits.values()):
         raise UserError(f"none of the {total} volumes of {datalist} could be prepared; {rejected.path} says why, for each")
+    if decompose:
+        _take_apart(splits, settings, decompose)
     save_datalist(path, "ct", splits, name=cases.name, description=_description(cases, settings))
     _tell(settings, splits, rejected)
     return path
@@ -257,8 +270,33 @@ def _new_record(settings: _Settings, record: dict, sources: dict[str, str | None
     new = {**record, "image": image, "anatomy_mask": mask, **sources}
     report = new.pop("report", None)
     if report is not None and "reports" not in new:
-        new["reports"] = decompose_report(report, settings.table)
+        new |= {"report": report} if settings.keeps_reports else {"reports": decompose_report(report, settings.table)}
     return new
+
+
+def _take_apart(splits: dict[str, list[dict]], settings: _Settings, decompose: LanguageModelDecomposer) -> None:
+    """Put a language model's texts by anatomy in the place of the records' reports; equal reports are asked about once."""
+    path = settings.output / "reports.jsonl"
+    answers = _lines(path, "key")
+    write_atomically(path, "".join(map(_as_line, answers.values())))
+    waiting = [record for records in splits.values() for record in records if "report" in record]
+    used = set()
+    with open(path, "a", encoding="utf-8") as file:
+        for record in tqdm(waiting, desc="taking reports apart", unit="report"):
+            report = record.pop("report")
+            key = sha256(f"{decompose.name}\n{report}".encode()).hexdigest()
+            if key not in answers:
+                earlier = decompose.fallbacks
+                texts = decompose(report, settings.table)
+                answers[key] = {"key": key, "by_words": decompose.fallbacks > earlier, "reports": texts}
+                file.write(_as_line(answers[key]))
+                file.flush()
+            record["reports"] = answers[key]["reports"]
+            used.add(key)
+    by_words = sum(answers[key]["by_words"] for key in used)
+    if by_words:
+        told = "%d of %d different reports were taken apart by words: %s gave no answer that could be used (%s says for which)"
+        logger.warning(told, by_words, len(used), decompose.name, path)
 
 
 def _segmenter(label_table: str | Path) -> str:
@@ -306,15 +344,15 @@ def _segment(segmenter: str, image: str, mask: Path) -> None:
             raise UserError(f"{image}: {SEGMENTER} failed (exit status {done.returncode}): {' '.join(last)}")
 
 
-def _lines(path: Path) -> dict[str, dict]:
-    """Lines of prepared.jsonl by volume, the last of each; one that a kill cut short is passed over."""
+def _lines(path: Path, key: str = "volume_id") -> dict[str, dict]:
+    """Lines of a journal by one of their entries, the last of each; one that a kill cut short is passed over."""
     lines = {}
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             line = json.loads(text)
         except ValueError:
             continue
-        lines[line["volume_id"]] = line
+        lines[line[key]] = line
     return lines
 
 

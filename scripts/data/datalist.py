@@ -22,13 +22,15 @@ Training records need a report each, except in a training list where none has on
 
 **nasal** - one exam of several endoscopic images and one report. Required: `exam_id`, `patient_id`, `images`, `report`.
 Optional: `site` (the hospital), `label` (the exam's class), `findings`, each with `image_index` (from 0), `label` and
-optionally `text`, one `box` and a `mask`:
+optionally `text`, one `box` and a `mask`; `regions`, for evaluation only, the region that each image shows or null, a name of
+lexicons/nasal_regions.json:
 
     {"task": "nasal", "name": "example", "description": "One exam.",
      "training": [{"exam_id": "e1", "patient_id": "p1", "images": ["e1/1.jpg", "e1/2.jpg"],
                    "report": "Bulging mass of the left nasopharynx. Turbinates normal.", "site": "A", "label": "NPC",
                    "findings": [{"image_index": 1, "label": "mass", "text": "bulging mass",
-                                 "box": [220, 140, 96, 88], "mask": "e1/2_mass.png"}]}]}
+                                 "box": [220, 140, 96, 88], "mask": "e1/2_mass.png"}],
+                   "regions": [null, "nasopharynx"]}]}
 
 **ct** - one volume. Required: `volume_id`, `patient_id`, `image` (NIfTI, a folder with one DICOM series, or a file of the series).
 Optional: `anatomy_mask` (NIfTI on the volume's grid, each anatomy or structure a whole number), `report`, `reports` (anatomy to

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
 from scripts.data.datalist_form import records_of, task_form
 from scripts.data.faults import Fault
 from scripts.data.form import Notes, check_inside
-from scripts.data.masks import BROKEN_PICTURE, read_mask
+from scripts.data.masks import read_mask
+from scripts.transforms.endoscopy_reading import read_frame
 from scripts.transforms.reading import ReadError, read_film
 from scripts.transforms.volume_reading import RESAMPLE, grid_fault, read_label_map, read_volume
 
@@ -116,13 +116,9 @@ def _open(notes: Notes, folder: Path, key: str, name: Any, read: Any, may_be_fol
 
 
 def _frame_shape(path: Path) -> tuple[int, int]:
-    """Height and width of an endoscopic frame (PNG, JPEG, ...), all of it decoded."""
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture.height, picture.width
-    except BROKEN_PICTURE as error:
-        raise ReadError(path, f"is no readable picture ({error})") from error
+    """Height and width of an endoscopic picture, all of it decoded."""
+    height, width, _ = read_frame(path).shape
+    return height, width
 
 
 def _check_mask(notes: Notes, folder: Path, key: str, name: Any, shape: tuple[int, int] | None) -> None:

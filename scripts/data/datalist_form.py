@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.data.exam_lexicon import REGIONS
 from scripts.data.faults import NOTHING, Fault
 from scripts.data.form import (
     Check,
@@ -19,6 +20,7 @@ from scripts.data.form import (
     check_zero_or_one,
     list_of,
     named,
+    nullable,
     unknown,
 )
 
@@ -42,6 +44,13 @@ def _findings(form: Form) -> Check:
             notes.wrong_type(key, value, "an object")
 
     return list_of(check_finding, "findings", may_be_empty=True)
+
+
+def _check_region(notes: Notes, key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        notes.wrong_type(key, value, "the name of a region, or null")
+    elif value not in REGIONS:
+        notes.add("unknown region", key, value, *unknown(value, REGIONS))
 
 
 _LABELS = named(check_zero_or_one, "0 or 1")
@@ -68,7 +77,12 @@ TASKS = {
             "images": list_of(check_path, "images", may_be_empty=False),
             "report": check_report,
         },
-        optional={"site": check_text, "label": check_text, "findings": _findings(_NASAL_FINDING)},
+        optional={
+            "site": check_text,
+            "label": check_text,
+            "findings": _findings(_NASAL_FINDING),
+            "regions": list_of(nullable(_check_region), "regions", may_be_empty=False),
+        },
     ),
     "cxr": TaskForm(
         id_key="study_id",
@@ -115,6 +129,7 @@ def form_faults(path: str | Path, content: Any) -> list[Fault]:
         if isinstance(record, dict):
             form.check(record_notes, record)
             _check_image_indices(record_notes, record)
+            _check_region_count(record_notes, record)
         else:
             record_notes.wrong_type("", record, "an object")
         faults += record_notes.faults
@@ -159,6 +174,13 @@ def _check_image_indices(notes: Notes, record: dict) -> None:
     for number, finding in enumerate(findings if isinstance(findings, list) else []):
         if isinstance(finding, dict):
             check_index(notes, f"findings[{number}].image_index", finding.get("image_index"), record.get("images"))
+
+
+def _check_region_count(notes: Notes, record: dict) -> None:
+    regions, images = record.get("regions"), record.get("images")
+    if isinstance(regions, list) and isinstance(images, list) and len(images) != len(regions) > 0 < len(images):
+        reason = f"names {len(regions)} regions for {len(images)} images"
+        notes.add("bad region count", "regions", regions, reason, "give each image one region, null where it is not known")
 
 
 def _repeated(path: str | Path, content: dict, form: TaskForm) -> list[Fault]:

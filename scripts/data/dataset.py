@@ -60,6 +60,17 @@ class CaseDataset(Dataset):
         return {"rejected": rejected}
 
 
+def split_rejected(items: Sequence[dict]) -> tuple[list[dict], dict[str, Any]]:
+    """What every collate begins with: the good ones of a `CaseDataset`'s items, and what a batch says of them and of the others.
+
+    Returns:
+        items that hold a case; {"case_ids": theirs, "rejected": [(case id, reason), ...] of all}.
+    """
+    good = [item for item in items if "case_id" in item]
+    rejected = [reason for item in items for reason in item["rejected"]]
+    return good, {"case_ids": [item["case_id"] for item in good], "rejected": rejected}
+
+
 class EpochSampler(DistributedSampler):
     """Indices for `CaseDataset` in an order that depends on (seed, epoch) alone, split over ranks.
 

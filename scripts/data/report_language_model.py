@@ -38,7 +38,7 @@ class LanguageModelDecomposer:
 
     The model names anatomies by sentence, and is never asked for text: every word of the result is the report's own. Decoding is
     greedy, so that the same report gives the same answer. Where an answer cannot be used, the report is taken apart by words
-    instead; `fallbacks` counts those, and each is logged.
+    instead; `fallbacks` counts those, and each is logged. `name` is the model's folder or hub id.
 
     Args:
         folder_or_name: folder with a causal language model and its tokenizer (any that transformers reads), or, with a network, a
@@ -49,6 +49,7 @@ class LanguageModelDecomposer:
     """
 
     def __init__(self, folder_or_name: str | Path) -> None:
+        self.name = str(Path(folder_or_name).resolve() if Path(folder_or_name).is_dir() else folder_or_name)
         self.tokenizer = _load(AutoTokenizer, folder_or_name)
         if self.tokenizer.pad_token is None:  # never used for one report at a time, but asked for
             self.tokenizer.pad_token = self.tokenizer.eos_token

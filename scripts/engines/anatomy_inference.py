@@ -19,8 +19,8 @@ from scripts.transforms.volume_preparation import to_native
 class AnatomyInference(Evaluator):
     """Ask every volume for every finding and write the answers as predictions.
 
-    Every finding whose anatomy is in the volume gets a probability; one that reaches its threshold gets a saliency volume and the
-    slice that shows most of it too.
+    Every finding whose anatomy is in the volume gets a probability; one that reaches its threshold gets a saliency volume too, and
+    the slice through its anatomy that shows most of it.
 
     Args:
         device: device of the network.
@@ -52,9 +52,10 @@ class AnatomyInference(Evaluator):
             super().run()
 
     def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        for case in batchdata["cases"]:
-            self.writer.add(case["case_id"], [case["record"]["image"]], self.findings(case))
-        return {"case_ids": batchdata["case_ids"]}
+        answers = [(case, self.findings(case)) for case in batchdata["cases"]]
+        for case, found in answers:
+            self.writer.add(case["case_id"], [case["record"]["image"]], found)
+        return {"case_ids": batchdata["case_ids"], "answers": answers, "anatomies": self.classifier.network.anatomies}
 
     def findings(self, case: dict[str, Any]) -> list[dict[str, Any]]:
         """Entries of predictions.jsonl for one prepared volume; see `scripts.data.predictions`."""
@@ -77,24 +78,41 @@ class AnatomyInference(Evaluator):
                 "image_index": 0,
             }
             if own >= self.calibration.thresholds.get(finding.label, 0.5):
-                entry |= located(evidence, case)
+                entry |= located(evidence, case, self.classifier.network.anatomies.index(finding.anatomy) + 1)
             found.append(entry)
         return found
 
 
-def located(evidence: Evidence, case: dict[str, Any]) -> dict[str, Any]:
-    """Saliency of a finding in the volume's own grid and its key slice; nothing where no token speaks for it."""
+def located(evidence: Evidence, case: dict[str, Any], anatomy: int) -> dict[str, Any]:
+    """Saliency of a finding in the volume's own grid and its key slice; nothing where no token speaks for it.
+
+    Args:
+        evidence: where in the prepared volume it lies.
+        case: as `scripts.transforms.PrepareVolumed` makes it.
+        anatomy: value of the finding's anatomy in the mask.
+    """
     prepared = evidence.volume(case["image"].shape[1:]).numpy()
     saliency = to_native(prepared, case["prepared_affine"], case["native_shape"], case["native_affine"])
     if not saliency.any():
         return {}
     image = nib.Nifti1Image(np.round(saliency * 255).clip(0, 255).astype(np.uint8), case["native_affine"])
     image.header.set_slope_inter(1 / 255, 0)
-    return {"saliency": image, "key_slice": key_slice(saliency, case["native_affine"])}
+    # Tokens are larger than many an anatomy: on the slice with most evidence of all it need not be seen.
+    within = prepared * (case["anatomy_mask"][0].numpy() == anatomy)
+    weight = within if within.any() else prepared
+    return {"saliency": image, "key_slice": key_slice(weight, case["prepared_affine"], case["native_shape"], case["native_affine"])}
 
 
-def key_slice(saliency: NDArray, affine: NDArray) -> int:
-    """The slice with most saliency, counted along the axis [X, Y, Z] that runs most nearly head to foot."""
-    axis = int(np.abs(nib.affines.voxel_sizes(affine) ** -1 * affine[2, :3]).argmax())
-    others = tuple(other for other in range(3) if other != axis)
-    return int(saliency.sum(axis=others).argmax())
+def key_slice(weight: NDArray, affine: NDArray, native_shape: Sequence[int], native_affine: NDArray) -> int:
+    """The slice with most weight [D, H, W], counted in another grid along the axis that runs most nearly head to foot.
+
+    Args:
+        weight: >= 0, not all 0, axial slices one behind another.
+        affine: its voxels to mm.
+        native_shape, native_affine: the grid [X, Y, Z] in which the slice is counted.
+    """
+    level = int(weight.sum((1, 2)).argmax())
+    middle = np.average(np.argwhere(weight[level]), axis=0, weights=weight[level][weight[level] > 0])
+    native = np.linalg.solve(native_affine, affine @ [level, *middle, 1])
+    axis = int(np.abs(native_affine[2, :3] / nib.affines.voxel_sizes(native_affine)).argmax())
+    return int(np.clip(round(native[axis]), 0, native_shape[axis] - 1))

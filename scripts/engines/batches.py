@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from scripts.networks import FVLM, AFLoc
+from scripts.networks import FVLM, AFLoc, NasVLM
 from scripts.networks.centering import center_at_start
 
 
@@ -18,7 +18,7 @@ def prepare_vision_language_batch(
     return batch["images"].to(device, non_blocking=non_blocking), None, (), inputs
 
 
-def center_on_first_batch(network: AFLoc | FVLM, loader: DataLoader, device: torch.device) -> None:
+def center_on_first_batch(network: AFLoc | FVLM | NasVLM, loader: DataLoader, device: torch.device) -> None:
     """`center_at_start` on the first batch that the trainer's loader gives; the order of the training does not change.
 
     The network is moved to the device, where the trainer wants it anyway.

@@ -3,6 +3,7 @@
 import logging
 import math
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,10 @@ class CheckpointHandler:
         resume: continue from checkpoint_last.pt.
         preprocessing: how films and reports reach the network, plain values by name; kept in the files, so that
             `scripts.weights.load_afloc` can tell when they reach it otherwise.
+        extra: modules by name that the training needs and the network does without, a co-teaching partner, say.
 
     Raises:
-        UserError: `resume` without a checkpoint in `folder`.
+        UserError: `resume` without a checkpoint in `folder`, or with one of other `extra`.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class CheckpointHandler:
         every_iterations: int = 0,
         resume: bool = False,
         preprocessing: dict[str, Any] | None = None,
+        extra: Mapping[str, torch.nn.Module] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.network = getattr(network, "module", network)
@@ -65,6 +68,7 @@ class CheckpointHandler:
         self.evaluator, self.metric, self.sign = evaluator, metric, {"max": 1.0, "min": -1.0}[mode]
         self.every_epochs, self.every_iterations, self.resume = every_epochs, every_iterations, resume
         self.preprocessing = dict(preprocessing or {})
+        self.extra = dict(extra or {})
         self.best = {"value": None, "epoch": 0}
         self._due = False
 
@@ -103,6 +107,8 @@ class CheckpointHandler:
         state |= {"iteration": engine.state.iteration, "epoch_length": engine.state.epoch_length}
         state |= {"random_states": random_states, "best": self.best, "format": 1, **self.network.architecture}
         state["preprocessing"] = self.preprocessing
+        if self.extra:
+            state["extra"] = {name: part.state_dict() for name, part in self.extra.items()}
         for name in names:
             with atomic_path(self.folder / f"checkpoint_{name}.pt") as path:
                 torch.save(state, path)
@@ -117,8 +123,17 @@ class CheckpointHandler:
                 f"{path} was made with {state['epoch_length']} batches an epoch, this run has {engine.state.epoch_length}: "
                 "resume with the datalist, batch_size and number of processes of the first run"
             )
+        extra = state.get("extra", {})
+        if extra.keys() != self.extra.keys():
+            held, needed = (", ".join(sorted(names)) or "no part" for names in (extra, self.extra))
+            raise UserError(
+                f"{path} holds {held} beside the network, this run needs {needed}: resume with the settings of the first run "
+                "(co_teaching_weight, say)"
+            )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
+        for name, part in self.extra.items():
+            part.load_state_dict(extra[name])
         self.best = state["best"]
         engine.state.iteration = state["iteration"]
         engine.state.epoch, done = divmod(state["iteration"], state["epoch_length"])

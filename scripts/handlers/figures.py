@@ -42,7 +42,7 @@ def overlay_figure(
     never two films; NaN stays clear.
 
     Args:
-        film: [H, W] in [0, 1].
+        film: [H, W], or [H, W, 3] for colours, in [0, 1].
         heat: [H, W], any units, or None.
         boxes: truth, (x, y, width, height) each; may be empty.
         mask: truth, [H, W], nonzero inside, or None.
@@ -59,8 +59,13 @@ def overlay_figure(
     return grid_figure([case], columns=1)
 
 
-def grid_figure(cases: Sequence[Mapping[str, Any]], columns: int) -> Figure:
+def grid_figure(cases: Sequence[Mapping[str, Any]], columns: int, outline: str = "true outline") -> Figure:
     """Draw several cases side by side, each a mapping of `overlay_figure`'s arguments, with one legend beneath.
+
+    Args:
+        cases: at least one.
+        columns: panels beside each other at most.
+        outline: what the legend calls the masks' outlines.
 
     Raises:
         ValueError: no case, no column, or arrays of another shape than their film.
@@ -78,7 +83,7 @@ def grid_figure(cases: Sequence[Mapping[str, Any]], columns: int) -> Figure:
         _draw(axis, **case)
     for axis in axes:
         axis.set_axis_off()
-    handles = _legend_handles(cases)
+    handles = _legend_handles(cases, outline)
     if handles:
         # One entry a line where panels are narrow would push the films aside; two fit under one panel.
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), frameon=False, fontsize=9)
@@ -96,7 +101,7 @@ def _draw(
 ) -> None:
     named = [("heat", heat), ("mask", mask), *(("region", region.mask) for region in regions)]
     for name, array in named:
-        if array is not None and array.shape != film.shape:
+        if array is not None and array.shape != film.shape[:2]:
             raise ValueError(f"{title!r}: the {name} has shape {array.shape}, the film {film.shape}")
     axis.imshow(film, cmap="gray", vmin=0, vmax=1)
     if heat is not None:
@@ -153,11 +158,11 @@ def _write_score(axis: Axes, region: "Region", shape: tuple[int, int]) -> None:
     )
 
 
-def _legend_handles(cases: Sequence[Mapping[str, Any]]) -> list[Line2D]:
+def _legend_handles(cases: Sequence[Mapping[str, Any]], outline: str) -> list[Line2D]:
     """Only what some panel shows."""
     entries = [
         ("true box", TRUTH_COLOUR, "--", any(len(case["boxes"]) for case in cases)),
-        ("true outline", TRUTH_COLOUR, ":", any(case["mask"] is not None for case in cases)),
+        (outline, TRUTH_COLOUR, ":", any(case["mask"] is not None for case in cases)),
         ("found, with score", FOUND_COLOUR, "-", any(len(case["regions"]) for case in cases)),
     ]
     return [Line2D([], [], color=colour, linestyle=style, label=name) for name, colour, style, used in entries if used]

@@ -2,7 +2,12 @@
 
 from scripts.inferers.anatomy_classifier import AnatomyClassifier as AnatomyClassifier
 from scripts.inferers.calibration import Calibration as Calibration
+from scripts.inferers.exam_calibration import ExamCalibration as ExamCalibration
+from scripts.inferers.exam_findings import ExamFindings as ExamFindings
+from scripts.inferers.exam_localizer import ExamLocalizer as ExamLocalizer
+from scripts.inferers.exam_zero_shot import ExamZeroShot as ExamZeroShot
 from scripts.inferers.finding_calibration import FindingCalibration as FindingCalibration
 from scripts.inferers.phrase_grounder import PhraseGrounder as PhraseGrounder
 from scripts.inferers.phrase_localizer import PhraseLocalizer as PhraseLocalizer
+from scripts.inferers.screening_calibration import ScreeningCalibration as ScreeningCalibration
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier as ZeroShotClassifier

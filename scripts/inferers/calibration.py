@@ -1,23 +1,20 @@
 """What validation teaches an inference: how sure to be that a phrase fits a film, and where its heat map ends."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from scripts.data.files import atomic_path
-from scripts.errors import UserError
+from scripts.inferers.calibration_file import CalibrationFile
 
 FEATURES = ("similarity", "standing", "peak")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(CalibrationFile):
     """Numbers learned on a validation split, kept in a file beside the checkpoint.
 
     reference: report embeddings of validation films, [R, D], unit length: what is usual for a phrase.
@@ -33,22 +30,6 @@ class Calibration:
     confidence_threshold: float
     heat_threshold: float
     label_thresholds: dict[str, float]
-
-    def save(self, path: str | Path) -> None:
-        """Write the calibration so that `torch.load(weights_only=True)` reads it."""
-        with atomic_path(path) as beside:
-            torch.save(asdict(self), beside)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Calibration":
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: no such file.
-        """
-        if not Path(path).is_file():
-            raise UserError(f"no calibration at {path}: run the bundle's evaluate.json, which writes it, or name another")
-        return cls(**torch.load(path, map_location="cpu", weights_only=True))
 
     def probability(self, features: NDArray) -> NDArray:
         """Probability that phrases fit their films, [N], from features [N, len(FEATURES)]."""

@@ -1,24 +1,22 @@
 """What validation teaches zero-shot classification: the probability that a score means, and from which one to say "present"."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.linear_model import LogisticRegression
 
-from scripts.data.files import atomic_path
 from scripts.errors import UserError
+from scripts.inferers.calibration_file import CalibrationFile
 from scripts.metrics.classification import choose_threshold
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FindingCalibration:
+class FindingCalibration(CalibrationFile):
     """Logistic calibration (Platt 1999) and decision threshold of each finding, learned on validation cases.
 
     Attributes:
@@ -62,23 +60,6 @@ class FindingCalibration:
         slope = np.array([self.slopes.get(label, 1.0) for label in labels])
         offset = np.array([self.offsets.get(label, 0.0) for label in labels])
         return _sigmoid(slope * np.asarray(scores, dtype=np.float64) + offset)
-
-    def save(self, path: str | Path) -> None:
-        """Write the calibration so that `torch.load(weights_only=True)` reads it."""
-        with atomic_path(path) as beside:
-            torch.save(asdict(self), beside)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "FindingCalibration":
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: no such file.
-        """
-        if not Path(path).is_file():
-            raise UserError(f"no calibration at {path}: run the bundle's evaluate.json, which writes it, or name another")
-        content: Mapping[str, dict[str, float]] = torch.load(path, map_location="cpu", weights_only=True)
-        return cls(**content)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

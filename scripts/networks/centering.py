@@ -8,10 +8,11 @@ from torch import Tensor
 from scripts.networks.afloc import AFLoc
 from scripts.networks.anatomy_pooling import anatomy_tokens
 from scripts.networks.fvlm import FVLM
+from scripts.networks.nasvlm import NasVLM
 
 
 @singledispatch
-def center_at_start(network: AFLoc | FVLM, images: Tensor, inputs: dict[str, Tensor]) -> None:
+def center_at_start(network: AFLoc | FVLM | NasVLM, images: Tensor, inputs: dict[str, Tensor]) -> None:
     """Take out of a fresh network's embeddings what all images, and all texts, of one batch share.
 
     At random weights the embeddings of any two films have a cosine near 1 (their features are all positive), and so have those of
@@ -49,9 +50,27 @@ def _(network: AFLoc, images: Tensor, inputs: dict[str, Tensor]) -> None:
 @torch.no_grad()
 def _(network: FVLM, images: Tensor, inputs: dict[str, Tensor]) -> None:
     was_training = network.training
-    network.eval()
+    network.eval()  # dropout would be counted as something that all share
+    network.volume_encoder.stem.train()  # batch statistics: the running ones have seen nothing yet
     member, _ = anatomy_tokens(inputs["masks"], len(network.anatomies), network.volume_encoder.patch_size)
     features, there = network.pooling(network.volume_encoder(images), member), member.any(2)[..., None]
     network.pooling.projection_bias -= (features * there).sum(0) / there.sum(0).clamp_min(1)
+    network.text_encoder.projection.bias -= network.text_encoder(inputs["tokens"], inputs["attention_mask"]).mean(0)
+    network.train(was_training)
+
+
+@center_at_start.register
+@torch.no_grad()
+def _(network: NasVLM, images: Tensor, inputs: dict[str, Tensor]) -> None:
+    was_training = network.training
+    network.train()  # batch statistics: the running ones have seen nothing yet
+    exam_encoder = network.exam_encoder
+    encoder = exam_encoder.image_encoder
+    stages = encoder.stages(images)
+    encoder.report_head.bias -= encoder.report_head(stages[-1].mean((0, 2, 3)))
+    shared = torch.nn.functional.normalize(exam_encoder.patch_stage(stages).mean((0, 2, 3)), dim=0)
+    weight = exam_encoder.patch_head.weight[..., 0, 0]
+    weight -= (weight @ shared)[:, None] * shared
+    network.text_encoder.eval()  # dropout would be counted as something that sentences share
     network.text_encoder.projection.bias -= network.text_encoder(inputs["tokens"], inputs["attention_mask"]).mean(0)
     network.train(was_training)

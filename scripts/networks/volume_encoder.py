@@ -1,7 +1,6 @@
 """Vision transformer for volumes that gives its tokens at several depths."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from scripts.errors import UserError
+from scripts.networks.volume_stem import VolumeStem
 
 
 class SelfAttention(nn.Module):
@@ -56,38 +56,6 @@ class TransformerBlock(nn.Module):
         return tokens + self.mlp(self.norm2(tokens))
 
 
-def _halving(inner: int, outer: int) -> list[nn.Module]:
-    """A convolutional stage that halves a volume."""
-    layers: list[nn.Module] = []
-    for channels, stride in ((inner, 2), (outer, 1)):
-        # Statistics of each channel over the batch: a channel that tells soft tissues apart differs little within a volume.
-        layers += [nn.Conv3d(channels, outer, 3, stride, padding=1, bias=False), nn.BatchNorm3d(outer), nn.ReLU(inplace=True)]
-    return layers
-
-
-class DensityWindows(nn.Module):
-    """Show a volume through several windows of density, a channel each, as a radiologist changes between them.
-
-    Args:
-        bounds: low and high end of each window, in the input's range of [0, 1].
-
-    Raises:
-        ValueError: a window whose high end does not lie above its low end.
-    """
-
-    def __init__(self, bounds: Sequence[Sequence[float]]) -> None:
-        super().__init__()
-        if not all(low < high for low, high in bounds):
-            raise ValueError(f"windows {[list(pair) for pair in bounds]}: each needs a low end below its high end")
-        low, high = torch.tensor(bounds, dtype=torch.float32).T
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer("width", high - low, persistent=False)
-
-    def forward(self, volumes: Tensor) -> Tensor:
-        """[B, 1, D, H, W] in [0, 1] -> [B, windows, D, H, W] in [0, 1], channels last in memory, as convolutions like it."""
-        return ((volumes.squeeze(1)[..., None] - self.low) / self.width).clamp_(0, 1).movedim(-1, 1)
-
-
 class VolumeEncoder(nn.Module):
     """fVLM's image encoder (Shui et al., arXiv 2501.14548, and its code): a ViT whose tokens come out at several levels.
 
@@ -103,15 +71,13 @@ class VolumeEncoder(nn.Module):
         heads: attention heads.
         levels: blocks, counted from 0, after which tokens come out; the last level, after the final norm, is always there.
         dropout: in [0, 1).
-        stem: channels of convolutional stages, each of which halves the volume, before it is cut into patches (Xiao et al., arXiv
-            2106.14881); none, as released, cuts the voxels themselves. Small networks that start from random weights need it to see
-            small lesions.
-        density_windows: windows (low, high) in the input's [0, 1] that are shown to the stem or the patches as channels; none, as
-            released, shows the one channel. Forty units of a range of 1,500 are too faint for a small network to begin with.
+        density_windows: windows (low, high) in the input's [0, 1] through which a stem sees the volume, see `VolumeStem`; none, as
+            released, cuts the voxels themselves into patches.
+        stem: channels of the stem's stages, each of which halves the grid: their statistics are of patch_size / 2^stages voxels.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, about a third more time.
 
     Raises:
-        ValueError: sizes that do not divide, or a level that is no block.
+        ValueError: sizes that do not divide, a level that is no block, or a stem without windows.
     """
 
     def __init__(
@@ -124,8 +90,8 @@ class VolumeEncoder(nn.Module):
         heads: int = 12,
         levels: Sequence[int] = (3, 6, 9),
         dropout: float = 0.1,
-        stem: Sequence[int] = (),
         density_windows: Sequence[Sequence[float]] = (),
+        stem: Sequence[int] = (),
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -143,20 +109,20 @@ class VolumeEncoder(nn.Module):
             "heads": heads,
             "levels": list(levels),
             "dropout": dropout,
-            "stem": list(stem),
             "density_windows": [list(pair) for pair in density_windows],
+            "stem": list(stem),
         }
         self.grid = self.grid_of(volume_size)
-        cut = [side // 2 ** len(stem) for side in self.patch_size]
-        if any(side * 2 ** len(stem) != patch for side, patch in zip(cut, self.patch_size, strict=True)):
-            raise ValueError(
-                f"patch_size {self.patch_size} must be a multiple of {2 ** len(stem)}: the stem halves {len(stem)} times"
-            )
-        self.density_windows = DensityWindows(density_windows) if density_windows else nn.Identity()
-        channels = (len(density_windows) or 1, *stem)
-        self.stem = nn.Sequential(*(layer for inner, outer in pairwise(channels) for layer in _halving(inner, outer)))
-        self.stem.to(memory_format=torch.channels_last_3d)
-        self.patch_embeddings = nn.Conv3d(channels[-1], hidden_size, cut, cut)
+        self.stem, channels, cut = nn.Identity(), 1, self.patch_size
+        if density_windows or stem:
+            block = [side // 2 ** len(stem) for side in self.patch_size]
+            if any(side * 2 ** len(stem) != patch for side, patch in zip(block, self.patch_size, strict=True)):
+                raise ValueError(
+                    f"patch_size {self.patch_size} must be a multiple of {2 ** len(stem)}: the stem halves {len(stem)} times"
+                )
+            self.stem = VolumeStem(density_windows, block, stem)
+            channels, cut = self.stem.channels, 1
+        self.patch_embeddings = nn.Conv3d(channels, hidden_size, cut, cut)
         self.position_embeddings = nn.Parameter(torch.empty(1, prod(self.grid), hidden_size))
         nn.init.trunc_normal_(self.position_embeddings, std=0.02)
         self.drop = nn.Dropout(dropout)
@@ -178,7 +144,7 @@ class VolumeEncoder(nn.Module):
     def forward(self, volumes: Tensor) -> list[Tensor]:
         """Volumes [B, 1, D, H, W] in [0, 1] -> tokens [B, N, C] of each level, N over the grid of patches, x running fastest."""
         grid = self.grid_of(volumes.shape[2:])
-        tokens = self.drop(self.patch_embeddings(self.stem(self.density_windows(volumes))).flatten(2).mT + self._positions(grid))
+        tokens = self.drop(self.patch_embeddings(self.stem(volumes)).flatten(2).mT + self._positions(grid))
         outputs = []
         for number, block in enumerate(self.blocks):
             keep = not (self.checkpointing and self.training)

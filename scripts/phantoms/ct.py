@@ -35,9 +35,9 @@ __all__ = ["FINDINGS", "UNSEEN_PAIRS", "prompt_table", "write_phantoms"]
 
 def write_phantoms(
     output: str | Path,
-    training: int = 1000,
-    validation: int = 150,
-    test: int = 250,
+    training: int = 2000,
+    validation: int = 100,
+    test: int = 300,
     seed: int = 1,
     workers: int | None = None,
 ) -> Path:

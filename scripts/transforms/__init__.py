@@ -3,6 +3,9 @@
 from scripts.transforms.dictionary import Letterboxd as Letterboxd
 from scripts.transforms.dictionary import LoadFilmd as LoadFilmd
 from scripts.transforms.dictionary import NormalizeHalfd as NormalizeHalfd
+from scripts.transforms.endoscopy import LoadEndoscopyd as LoadEndoscopyd
+from scripts.transforms.endoscopy import RandExamAffined as RandExamAffined
+from scripts.transforms.endoscopy import RandExamColourd as RandExamColourd
 from scripts.transforms.prepared_volume import LoadPreparedd as LoadPreparedd
 from scripts.transforms.prepared_volume import PrepareVolumed as PrepareVolumed
 from scripts.transforms.volume_augmentation import RandFlipSidesd as RandFlipSidesd

@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scripts.data.files import atomic_path, sha256_of
 from scripts.errors import ConversionError
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.networks.image_encoder import RESNETS
-from scripts.weights.published import bert_sizes, layout_faults, plain_tensors
+from scripts.weights.published import bert_sizes, layout_faults, plain_tensors, write_converted
 from scripts.weights.restricted import read_checkpoint
 
 # published prefix -> ours
@@ -32,7 +31,6 @@ SIZE_TELLING = {
     f"{BERT}embeddings.token_type_embeddings.weight": 2,
     f"{BERT}encoder.layer.0.intermediate.dense.weight": 2,
 }
-FORMAT = 1
 
 
 def convert(checkpoint: str | Path, output: str | Path, attention_heads: int | None = None) -> dict[str, Any]:
@@ -56,8 +54,6 @@ def convert(checkpoint: str | Path, output: str | Path, attention_heads: int | N
         ConversionError: unreadable, or weights missing, unexpected, of another shape or not finite: all of them are
             listed.
     """
-    if Path(output).resolve() == Path(checkpoint).resolve():
-        raise ConversionError(f"{output} is the checkpoint itself: give another file to write to")
     loaded = read_checkpoint(checkpoint)
     published = _state_dict(checkpoint, loaded)
     state = {_our_name(key): value for key, value in published.items()}
@@ -69,26 +65,9 @@ def convert(checkpoint: str | Path, output: str | Path, attention_heads: int | N
     if faults:
         sizes = f"a {image_encoder['name']} and a BERT of {text_encoder['num_hidden_layers']} layers"
         raise ConversionError(f"{checkpoint} does not fit AFLoc with {sizes}:\n  " + "\n  ".join(faults))
-    summary = {
-        "format": FORMAT,
-        "source": {
-            "file": Path(checkpoint).name,
-            "sha256": sha256_of(checkpoint),
-            **{key: loaded[key] for key in ("epoch", "global_step") if isinstance(loaded.get(key), int)},
-        },
-        "image_encoder": image_encoder,
-        "text_encoder": text_encoder,
-    }
-    with atomic_path(output) as path:
-        torch.save({"network": used, **summary}, path)
-    return summary | {
-        "output": str(output),
-        "tensors": len(used),
-        "parameters": sum(
-            v.numel() for k, v in used.items() if not k.endswith(("running_mean", "running_var", "num_batches_tracked"))
-        ),
-        "dropped": [key for key in published if _our_name(key).startswith(UNUSED)],
-    }
+    architecture = {"image_encoder": image_encoder, "text_encoder": text_encoder}
+    dropped = [key for key in published if _our_name(key).startswith(UNUSED)]
+    return write_converted(checkpoint, output, used, architecture, loaded, dropped)
 
 
 def expected_layout(image_encoder: dict[str, Any], text_encoder: dict[str, Any]) -> dict[str, Tensor]:

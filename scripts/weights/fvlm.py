@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scripts.data.files import atomic_path, sha256_of
 from scripts.errors import ConversionError
 from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
-from scripts.weights.published import bert_sizes, layout_faults, plain_tensors
+from scripts.weights.published import bert_sizes, layout_faults, plain_tensors, write_converted
 from scripts.weights.restricted import read_checkpoint
 
 ANATOMIES = ("lung", "heart", "esophagus", "aorta")
@@ -41,7 +40,6 @@ SIZE_TELLING = {
     f"{BERT}embeddings.position_embeddings.weight": 2,
     f"{BERT}encoder.layer.0.intermediate.dense.weight": 2,
 }
-FORMAT = 1
 
 
 def convert(
@@ -67,8 +65,6 @@ def convert(
     Raises:
         ConversionError: unreadable, or weights missing, unexpected, of another shape or not finite: all of them are listed.
     """
-    if Path(output).resolve() == Path(checkpoint).resolve():
-        raise ConversionError(f"{output} is the checkpoint itself: give another file to write to")
     loaded = read_checkpoint(checkpoint)
     published = plain_tensors(checkpoint, loaded.get("model", loaded) if isinstance(loaded, dict) else loaded)
     used = our_state({key: value for key, value in published.items() if not key.startswith(UNUSED)})
@@ -78,23 +74,8 @@ def convert(
     if faults:
         sizes = f"a ViT of {architecture['volume_encoder']['layers']} layers and {len(anatomies)} anatomies"
         raise ConversionError(f"{checkpoint} does not fit fVLM with {sizes}:\n  " + "\n  ".join(faults))
-    summary = {
-        "format": FORMAT,
-        "source": {
-            "file": Path(checkpoint).name,
-            "sha256": sha256_of(checkpoint),
-            **{key: loaded[key] for key in ("epoch",) if isinstance(loaded.get(key), int)},
-        },
-        **architecture,
-    }
-    with atomic_path(output) as path:
-        torch.save({"network": used, **summary}, path)
-    return summary | {
-        "output": str(output),
-        "tensors": len(used),
-        "parameters": sum(value.numel() for value in used.values()),
-        "dropped": [key for key in published if key.startswith(UNUSED)],
-    }
+    dropped = [key for key in published if key.startswith(UNUSED)]
+    return write_converted(checkpoint, output, used, architecture, loaded, dropped)
 
 
 def our_state(published: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -165,8 +146,8 @@ def _architecture(
             "heads": max(patches.shape[0] // 64, 1),
             "levels": [3, 6, 9],
             "dropout": 0.1,
-            "stem": [],
             "density_windows": [],
+            "stem": [],
         },
         "text_encoder": bert_sizes(state, BERT, attention_heads),
         "embedding_size": state["text_encoder.projection.weight"].shape[0],

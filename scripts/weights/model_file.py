@@ -1,80 +1,20 @@
-"""Networks from the files that trainings and conversions write."""
+"""The files that trainings and conversions write: reading one, and filling a network with it."""
 
 import pickle
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
-from scripts.data.files import atomic_path
 from scripts.errors import UserError
-from scripts.networks import FVLM, AFLoc, ImageEncoder, TextEncoder
-from scripts.weights.fvlm import build_fvlm
 
-Network = TypeVar("Network", AFLoc, FVLM)
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def load_afloc(path: str | Path, report_length: int | None = None, preprocessing: dict[str, Any] | None = None) -> AFLoc:
-    """Build an `AFLoc` network from a checkpoint of ours: its architecture and weights both come from the file.
-
-    Args:
-        path: file written by `scripts.handlers.CheckpointHandler`, or by `python -m scripts` with `convert-weights afloc` or
-            `export-weights`.
-        report_length: see `TextEncoder`; 97 reproduces the published dot products.
-        preprocessing: how films and reports will reach the network; compared with what the file says of its training.
-
-    Raises:
-        UserError: no such file, not an AFLoc checkpoint of ours, weights that do not fit the architecture (all keys are listed), or
-            films and reports prepared otherwise than in training (all differences are listed).
-    """
-    state = _read(Path(path), {"image_encoder", "text_encoder"})
-    _check_preprocessing(path, state, preprocessing)
-    text_encoder = TextEncoder(state["text_encoder"], report_length=report_length)
-    return _filled(path, AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder), state)
-
-
-def load_fvlm(path: str | Path, preprocessing: dict[str, Any] | None = None) -> FVLM:
-    """Build an `FVLM` network from a checkpoint of ours: its architecture and weights both come from the file.
-
-    Args and raises as `load_afloc`; preprocessing is how volumes and texts will reach the network.
-    """
-    state = _read(Path(path), {"volume_encoder", "text_encoder", "embedding_size", "text_pooling", "pooling_heads", "anatomies"})
-    _check_preprocessing(path, state, preprocessing)
-    return _filled(path, build_fvlm(state), state)
-
-
-def export_weights(checkpoint: str | Path, folder: str | Path, half: bool = False) -> Path:
-    """Make a training's checkpoint ready to hand on: network and tokenizer, without optimizer and random states.
-
-    Args:
-        checkpoint: file of `scripts.handlers.CheckpointHandler`; `text_model` lies beside it.
-        folder: gets model.pt and text_model; made if absent. An old calibration.pt there is removed: it belongs to other weights.
-        half: keep weights in float16, half the size; loading gives float32 all the same.
-
-    Returns:
-        Path of model.pt, written last.
-
-    Raises:
-        UserError: what loading raises, or no tokenizer beside the checkpoint.
-    """
-    checkpoint, folder = Path(checkpoint), Path(folder)
-    state = _read(checkpoint)
-    network = load_fvlm(checkpoint) if "volume_encoder" in state else load_afloc(checkpoint)
-    texts = checkpoint.parent / "text_model"
-    if not (texts / "tokenizer_config.json").is_file():
-        raise UserError(f"{texts} holds no tokenizer: the folder that training wrote beside its checkpoints is needed")
-    weights = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
-    shutil.copytree(texts, folder / "text_model", dirs_exist_ok=True)
-    (folder / "calibration.pt").unlink(missing_ok=True)
-    kept = {"format": 1, "preprocessing": state.get("preprocessing", {}), **network.architecture}
-    with atomic_path(folder / "model.pt") as path:
-        torch.save({"network": weights, **kept}, path)
-    return folder / "model.pt"
-
-
-def _check_preprocessing(path: str | Path, state: dict[str, Any], preprocessing: dict[str, Any] | None) -> None:
+def check_preprocessing(path: str | Path, state: dict[str, Any], preprocessing: dict[str, Any] | None) -> None:
+    """Compare how images and texts will reach a network with what its file says of its training; all differences are told."""
     others = [
         f"{name} {value!r} (now {preprocessing[name]!r})"
         for name, value in state.get("preprocessing", {}).items()
@@ -87,7 +27,7 @@ def _check_preprocessing(path: str | Path, state: dict[str, Any], preprocessing:
         )
 
 
-def _filled(path: str | Path, network: Network, state: dict[str, Any]) -> Network:
+def filled(path: str | Path, network: Network, state: dict[str, Any]) -> Network:
     """The network with the file's weights, in evaluation mode."""
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state["network"].items()}
@@ -100,7 +40,8 @@ def _filled(path: str | Path, network: Network, state: dict[str, Any]) -> Networ
     return network.eval()
 
 
-def _read(path: Path, architecture: Collection[str] = ()) -> dict[str, Any]:
+def read_state(path: Path, architecture: Collection[str] = ()) -> dict[str, Any]:
+    """Read a checkpoint, which holds "network" and the named parts of its architecture at least."""
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}: train first, or convert published weights to this place")
     try:

@@ -7,7 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scripts.data.files import atomic_path, sha256_of
 from scripts.errors import ConversionError
+
+FORMAT = 1
+"""Of the files that conversions write."""
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def plain_tensors(checkpoint: str | Path, state: Any) -> dict[str, Tensor]:
@@ -72,3 +77,44 @@ def layout_faults(state: dict[str, Tensor], expected: dict[str, Tensor], publish
         elif not torch.isfinite(value).all():
             faults.append(f"not finite: {name} holds NaN or infinity")
     return faults
+
+
+def write_converted(
+    checkpoint: str | Path,
+    output: str | Path,
+    network: dict[str, Tensor],
+    architecture: dict[str, Any],
+    loaded: dict[str, Any],
+    dropped: list[str],
+) -> dict[str, Any]:
+    """Write a converted checkpoint, whole or not at all, for `torch.load(weights_only=True)`, and sum it up.
+
+    The file holds `network`, `format`, `source` (file, sha256, and epoch and step where they are known) and the architecture.
+
+    Args:
+        checkpoint: the published file.
+        output: file to write; its folder is made.
+        network: our network's state dict.
+        architecture: what builds the network, plain values by name.
+        loaded: the published file's content.
+        dropped: published names of unused weights.
+
+    Returns:
+        the file's entries but `network`, and `output`, `tensors`, `parameters`, `dropped`.
+
+    Raises:
+        ConversionError: the output is the checkpoint itself.
+    """
+    if Path(output).resolve() == Path(checkpoint).resolve():
+        raise ConversionError(f"{output} is the checkpoint itself: give another file to write to")
+    progress = {key: loaded[key] for key in ("epoch", "global_step") if isinstance(loaded.get(key), int)}
+    source = {"file": Path(checkpoint).name, "sha256": sha256_of(checkpoint), **progress}
+    summary = {"format": FORMAT, "source": source, **architecture}
+    with atomic_path(output) as path:
+        torch.save({"network": network, **summary}, path)
+    return summary | {
+        "output": str(output),
+        "tensors": len(network),
+        "parameters": sum(value.numel() for key, value in network.items() if not key.endswith(BUFFERS)),
+        "dropped": dropped,
+    }

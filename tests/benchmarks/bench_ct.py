@@ -19,6 +19,7 @@ from scripts.data.text_models import train_text_model
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.losses import FVLMLoss
 from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks.fvlm import unit_length
 from tests.benchmarks.measure import GIB, extra_memory, print_table, seconds
 
 VOLUME, PADDED = (112, 256, 352), 384
@@ -83,8 +84,11 @@ def make_plain_encoder(encoder: VolumeEncoder) -> VolumeEncoder:
     return plain
 
 
-def pad(encoded: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: torch.nn.functional.pad(value, (0, PADDED - value.shape[1])) for key, value in encoded.items()}
+def encode_padded(network: FVLM, encoded: dict[str, Tensor]) -> Tensor:
+    """Embeddings of texts that all go through BERT at 384 tokens, [T, D] of length 1."""
+    padded = {key: torch.nn.functional.pad(value, (0, PADDED - value.shape[1])) for key, value in encoded.items()}
+    states = network.text_encoder.bert(padded["tokens"], attention_mask=padded["attention_mask"]).last_hidden_state
+    return unit_length(network.text_encoder.projection(states[:, 0]))
 
 
 def make_plain_zero_shot(network: FVLM, tokenizer: AnatomyTokenizer, image: Tensor, mask: Tensor):
@@ -93,7 +97,7 @@ def make_plain_zero_shot(network: FVLM, tokenizer: AnatomyTokenizer, image: Tens
     def ask() -> None:
         classifier = AnatomyClassifier(network, tokenizer, prompts, published=True)
         with torch.inference_mode():
-            sides = [network.encode_texts(**pad(tokenizer([f.positive[0], f.negative[0]]))) for f in prompts]
+            sides = [encode_padded(network, tokenizer([f.positive[0], f.negative[0]])) for f in prompts]
         classifier._directions = torch.stack([pair[0] - pair[1] for pair in sides])
         classifier(image, mask)
 
@@ -112,7 +116,7 @@ def inference_times() -> dict[str, float]:
         encoders = {"vit": lambda: network.volume_encoder(images), "plain vit": lambda: plain_vit(images)}
         readers = {
             "text": lambda: network.encode_texts(**tokenizer(texts)),
-            "plain text": lambda: network.encode_texts(**pad(tokenizer(texts))),
+            "plain text": lambda: encode_padded(network, tokenizer(texts)),
         }
         askers = {
             "zero shot": lambda: AnatomyClassifier(network, tokenizer, prompts)(images[0], masks[0]),

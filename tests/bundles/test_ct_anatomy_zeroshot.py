@@ -23,14 +23,13 @@ NETWORK = ["--hidden_size", "32", "--layers", "2", "--levels", "[0]", "--stem", 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    return write_phantoms(tmp_path_factory.mktemp("raw"), training=8, validation=6, test=5, seed=3, workers=1)
+    return write_phantoms(tmp_path_factory.mktemp("phantoms") / "ct_raw", training=8, validation=6, test=5, seed=3, workers=1)
 
 
 @pytest.fixture(scope="module")
-def prepared(raw, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prepared")
+def prepared(raw):
+    folder = raw.parent.parent / "ct"
     prepare_datalist(raw, folder, "wide", spacing=(8, 8, 10), smallest=(48, 48, 56), workers=1)
-    (folder / "prompts.json").write_bytes((raw.parent / "prompts.json").read_bytes())
     return folder
 
 
@@ -88,6 +87,7 @@ def test_inference_on_what_a_scanner_wrote(evaluated, trained, raw, prepared, tm
     assert case["task"] == "ct" and case["images"] == [record["image"]]
     shown = [finding for finding in case["findings"] if finding.get("saliency")]
     assert shown and len(case["findings"]) >= len(record["labels"])
+    assert (tmp_path / "overlays" / f"{case['case_id']}.png").stat().st_size > 10_000
     for finding in shown:
         saliency = nib.load(finding["saliency"])
         assert saliency.shape == volume.shape and np.allclose(saliency.affine, volume.affine, atol=1e-4)

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyCollate, AnatomyTokenizer, VolumeCollate, text_id
+from scripts.data.anatomy_batches import AnatomyCollate, AnatomyTokenizer, VolumeCollate, check_anatomies, text_id
 from scripts.data.text_models import train_text_model
+from scripts.errors import UserError
 
 NAMES = ["lung", "heart", "esophagus", "aorta"]
 
@@ -69,3 +70,15 @@ def test_long_texts_keep_their_ends(tokenizer):
     tokens = tokenizer(["lung nodule " * 40])["tokens"][0]
     names = tokenizer.tokenizer.convert_ids_to_tokens(tokens.tolist())
     assert len(names) == 24 and names[0] == "[CLS]" and names[-1] == "[SEP]"
+
+
+def test_volumes_prepared_for_other_anatomies_are_refused(tokenizer):
+    wide = item(2, {"lung": "lung nodule.", "liver": "a cyst.", "spleen": "large."})
+    with pytest.raises(UserError) as caught:
+        AnatomyCollate(tokenizer, NAMES)([item(1, {"lung": "lung nodule."}), wide])
+    assert str(caught.value) == (
+        "v2 was prepared for other anatomies (liver, spleen) than the network's (lung, heart, esophagus, aorta): "
+        "give the --anatomies of preprocess-ct, or prepare the volumes anew"
+    )
+    check_anatomies(item(1, {"heart": "normal.", "lung": "lung nodule."}), NAMES)  # texts on some of them
+    check_anatomies({"case_id": "v4"}, NAMES)  # labels alone

@@ -147,3 +147,18 @@ def test_all_faults_of_a_label_table_at_once(tmp_path):
     for content in ([], {}, "x"):
         with pytest.raises(AnatomyTableError, match="structures by mask value"):
             read_label_table(write(tmp_path, json.dumps(content)))
+
+
+@pytest.mark.parametrize(
+    "names", [["lung", "heart"], ["heart", "lung", "esophagus", "aorta"], ["lung", "heart", "esophagus", "liver"]]
+)
+def test_a_table_of_other_anatomies_than_the_networks_is_refused(names):
+    """Another order as well: mask values are positions."""
+    with pytest.raises(AnatomyTableError) as caught:
+        AnatomyTable.load("ct_rate", names)
+    said = str(caught.value)
+    assert f"has lung, heart, esophagus, aorta, the network knows {', '.join(names)}: give the --anatomies" in said
+
+
+def test_the_networks_own_table_is_taken():
+    assert AnatomyTable.load("wide", tuple(WIDE)) == AnatomyTable.load("wide")

@@ -15,9 +15,11 @@ from scripts.data.anatomy_reports import decompose_report
 from scripts.data.anatomy_table import AnatomyTable
 from scripts.data.ct_preparation import prepare_datalist
 from scripts.data.datalist import check_datalist, load_datalist
+from scripts.data.report_language_model import LanguageModelDecomposer
 from scripts.errors import UserError
 from scripts.transforms.volume_preparation import prepare_volume, read_prepared
 from scripts.transforms.volume_reading import read_volume
+from tests.small_language_model import write_language_model
 
 SHAPE = (24, 20, 12)
 AFFINE = np.diag([-2.0, 2.0, 4.0, 1.0])  # LAS, so that preparing turns it
@@ -218,6 +220,96 @@ def test_segment_makes_the_masks_that_are_missing_once(tmp_path, monkeypatch):
         "v2.nii.gz",
     ]  # a failure is tried again
     assert "exit status 1): no weights" in rejected(tmp_path / "out")["v2"]
+
+
+@pytest.fixture
+def language_model(tmp_path):
+    return write_language_model(tmp_path / "model", positions=2048)
+
+
+def answers_with(monkeypatch, answer) -> list[str]:
+    """Make every language model generate an answer, or what a function gives; gives the tasks that were asked."""
+    asked = []
+
+    def generate(decomposer, task, max_new_tokens):
+        asked.append(task)
+        return answer(len(asked)) if callable(answer) else answer
+
+    monkeypatch.setattr(LanguageModelDecomposer, "_generate", generate)
+    return asked
+
+
+def reports_of(datalist: Path) -> list[dict]:
+    return [record["reports"] for record in load_datalist(datalist).split("training")]
+
+
+def journal(output: Path) -> list[dict]:
+    return [json.loads(line) for line in (output / "reports.jsonl").read_text().splitlines()]
+
+
+ON_THE_AORTA = '{"1": {"aorta": true}}'
+ITS_TEXTS = {name: f"{name} shows no significant abnormalities." for name in ("lung", "heart", "esophagus")}
+ITS_TEXTS["aorta"] = "There is a nodule in the right lung."
+
+
+def test_a_language_model_takes_reports_apart(raw, tmp_path, language_model, monkeypatch):
+    """Equal reports are asked about once, and reports of volumes that were set aside not at all."""
+    content = json.loads(raw.read_text())
+    content["test"][0]["report"] = "Nothing that anybody should be asked about."
+    raw.write_text(json.dumps(content))
+    asked = answers_with(monkeypatch, ON_THE_AORTA)
+    path = prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=language_model)
+    assert reports_of(path) == [ITS_TEXTS, ITS_TEXTS]
+    assert len(asked) == 1 and "1: There is a nodule in the right lung" in asked[0]
+    assert "report" not in load_datalist(path).split("training")[0]
+    assert [(line["by_words"], line["reports"]) for line in journal(path.parent)] == [(False, ITS_TEXTS)]
+    assert check_datalist(path, progress=False) == []
+
+
+def test_finished_reports_are_not_asked_again(raw, tmp_path, language_model, monkeypatch):
+    content = json.loads(raw.read_text())
+    content["training"][1]["report"] = "FINDINGS: The aorta is calcified. The heart is normal."
+    raw.write_text(json.dumps(content))
+
+    def stop_at_the_second(count):
+        if count == 2:
+            raise KeyboardInterrupt
+        return ON_THE_AORTA
+
+    answers_with(monkeypatch, stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=language_model)
+    assert not (tmp_path / "out" / "datalist.json").exists()
+    with open(tmp_path / "out" / "reports.jsonl", "a") as file:
+        file.write('{"key": "12')  # a kill in the middle of a line
+    asked = answers_with(monkeypatch, "{}")
+    for _ in range(2):
+        path = prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=language_model)
+    assert len(asked) == 1 and "The aorta is calcified" in asked[0] and len(journal(path.parent)) == 2
+    first, second = reports_of(path)
+    assert first == ITS_TEXTS and set(second.values()) == {f"{name} shows no significant abnormalities." for name in second}
+    other = write_language_model(tmp_path / "other", positions=2048)
+    prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=other)
+    assert len(asked) == 3  # another model's answers are its own
+    prepare_datalist(raw, tmp_path / "out", **OPTIONS)
+    assert reports_of(path)[0] == decompose_report(REPORT, AnatomyTable.load("ct_rate"))
+
+
+def test_reports_that_fall_to_words_are_counted_in_every_run(raw, tmp_path, language_model, caplog):
+    """The model is one without sense."""
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            path = prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=language_model)
+        assert "1 of 1 different reports were taken apart by words" in caplog.text and "nodule" not in caplog.text
+    assert [line["by_words"] for line in journal(path.parent)] == [True]
+    assert reports_of(path)[0] == decompose_report(REPORT, AnatomyTable.load("ct_rate"))
+
+
+def test_no_such_language_model_is_told_before_anything_is_prepared(raw, tmp_path):
+    with pytest.raises(UserError, match="no such folder, nor a hub id"):
+        prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=tmp_path / "gone")
+    assert not (tmp_path / "out").exists()
 
 
 def test_real_volumes_with_totalsegmentators_masks(shared_data, tmp_path):

@@ -315,3 +315,18 @@ def test_many_faults_are_grouped_counted_and_capped(tmp_path):
     write_faults(tmp_path / "faults.csv", faults)
     table = (tmp_path / "faults.csv").read_text().splitlines()
     assert table[0] == "kind,file,split,record,key,value,reason,way_out" and len(table) == 62 and "x" * 500 in table[-1]
+
+
+@pytest.mark.parametrize(
+    ("regions", "kind", "key"),
+    [
+        (["nasopharynx"], "bad region count", "regions"),
+        ([None, "nasofarynx"], "unknown region", "regions[1]"),
+        ([None, 7], "wrong type", "regions[1]"),
+        ([], "empty list", "regions"),
+    ],
+)
+def test_regions_of_nasal_images(tmp_path, regions, kind, key):
+    content = examples()["nasal"]
+    content["training"][0]["regions"] = regions
+    assert faults_of(tmp_path, content) == [(kind, "training", "e1", key)]

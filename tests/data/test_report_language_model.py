@@ -5,39 +5,21 @@ import logging
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from scripts.data.anatomy_reports import decompose_report
 from scripts.data.anatomy_table import AnatomyTable
 from scripts.data.report_language_model import LanguageModelDecomposer, UnusableAnswer, parse_answer
 from scripts.data.text_models import TextModelError
+from tests.small_language_model import write_language_model
 
 TABLE = AnatomyTable.load("ct_rate")
 REPORT = "FINDINGS: Heart size is normal. There is a nodule in the right lung.\nIMPRESSION: Pulmonary nodule."
 GOOD = '{"0": {"heart": false}, "1": {"lung": true}, "2": {"lung": true}}'
-CHAT = "{% for message in messages %}<user>{{ message['content'] }}</user>{% endfor %}<answer>"
-
-
-def make_model(folder, positions, chat=False):
-    """A GPT-2 of bytes with random weights."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {letter: number for number, letter in enumerate(["<end>", *letters])}
-    bytewise = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytewise.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytewise, eos_token="<end>")
-    tokenizer.chat_template = CHAT if chat else None
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=len(vocabulary), n_positions=positions, n_embd=16, n_layer=1, n_head=2, eos_token_id=0)
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("model"), positions=2048)
+    return write_language_model(tmp_path_factory.mktemp("model"), positions=2048)
 
 
 @pytest.fixture
@@ -105,14 +87,14 @@ def test_an_answer_that_agrees_with_the_words(decompose, monkeypatch):
 
 
 def test_the_chat_template_is_used(tmp_path, monkeypatch):
-    decompose = LanguageModelDecomposer(make_model(tmp_path, positions=2048, chat=True))
+    decompose = LanguageModelDecomposer(write_language_model(tmp_path, positions=2048, chat=True))
     asked = answers_with(decompose, monkeypatch, GOOD)
     decompose(REPORT, TABLE)
     assert asked[0].startswith("<user>You sort the sentences") and asked[0].endswith("</user><answer>")
 
 
 def test_a_report_too_long_for_the_model(tmp_path, caplog):
-    decompose = LanguageModelDecomposer(make_model(tmp_path, positions=64))
+    decompose = LanguageModelDecomposer(write_language_model(tmp_path, positions=64))
     assert decompose(REPORT, TABLE) == decompose_report(REPORT, TABLE)
     assert decompose.fallbacks == 1 and "the model has 64" in caplog.text
 

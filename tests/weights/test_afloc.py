@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from scripts.errors import ConversionError
+from scripts.weights import load_afloc
 from scripts.weights.afloc import PREFIXES, convert, expected_layout
-from scripts.weights.model_file import load_afloc
 from tests.golden.fill import filled_state, filled_tensor
 
 RELEASED_BERT = {

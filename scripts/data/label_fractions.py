@@ -1,0 +1,48 @@
+"""A share of the labels: nested subsets of patients, for studies of how few labels suffice."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from scripts.errors import UserError
+
+
+def label_fraction(records: Sequence[dict], fraction: float, seed: int) -> list[dict]:
+    """Records of a share of the patients, the same share of every class; at least one patient of each class.
+
+        few = label_fraction(records, 0.01, seed=1)
+
+    The patients of a class stand in an order that depends on the seed alone, a share is the first of them, rounded up: so 1 % is
+    inside 10 %, and that inside the whole. A patient whose records have several classes counts as the rarest of them, by patients.
+
+    Args:
+        records: each with `patient_id` and `label`.
+        fraction: share of the patients, above 0 and at most 1.
+        seed: of the order.
+
+    Returns:
+        records in their own order.
+
+    Raises:
+        UserError: a share out of range, or records without patient or label (all positions are given).
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"label_fraction must be above 0 and at most 1, got {fraction}")
+    nameless = [str(index) for index, record in enumerate(records) if not (record.get("patient_id") and record.get("label"))]
+    if nameless:
+        raise UserError(f"records {', '.join(nameless)} (counted from 0) have no patient_id or no label: add it or leave them out")
+    classes: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        classes[record["patient_id"]].add(record["label"])
+    sizes = Counter(label for labels in classes.values() for label in labels)
+    patients: dict[str, list[str]] = defaultdict(list)
+    for patient in sorted(classes):
+        patients[min(classes[patient], key=lambda label: (sizes[label], label))].append(patient)
+    chosen: set[str] = set()
+    for number, label in enumerate(sorted(patients)):
+        order = np.random.default_rng([seed, number]).permutation(len(patients[label]))
+        # Rounded first, because 0.1 * 30 is a little more than 3.
+        count = int(np.ceil(round(fraction * len(order), 6)))
+        chosen.update(patients[label][index] for index in order[:count])
+    return [record for record in records if record["patient_id"] in chosen]

@@ -1,0 +1,143 @@
+"""Evaluator of NasVLM without any training on labels: retrieval, sentences' images, zero-shot answers, localization."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from monai.engines import Evaluator
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from scripts.engines.exam_rows import (
+    PlacedFinding,
+    diagnosis_row,
+    finding_truth,
+    label_rows,
+    localization_row,
+    selection_rows,
+    sentence_rows,
+    stated_findings,
+)
+from scripts.errors import UserError
+from scripts.inferers.exam_calibration import ExamCalibration
+from scripts.inferers.exam_findings import ExamFindings
+from scripts.metrics.localization import iou_at_thresholds, min_max
+from scripts.networks import ExamEmbeddings
+
+HEAT_CUTS = tuple(np.linspace(-0.5, 0.9, 15).round(2).tolist())
+
+
+class ExamEvaluator(Evaluator):
+    """Ask every exam for what its report and its truth speak of.
+
+    The output of a batch is {"exams": [D] and "reports": [D] of each exam with a report, "patients": theirs, and lists of rows (see
+    `scripts.engines.exam_rows`): "sentences", "phrases", "labels", "diagnoses"; "answers": [(case, finding, `PlacedFinding`)]}.
+    Truth that a record lacks is passed over. Localization is scored in native pixels.
+
+    Args:
+        device: device of the network.
+        val_data_loader: gives batches of `scripts.data.ExamCases`.
+        findings: answers prompts.
+        calibration: what validation taught.
+        val_handlers: Ignite or MONAI handlers.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        val_data_loader: DataLoader,
+        findings: ExamFindings,
+        calibration: ExamCalibration,
+        val_handlers: Sequence | None = None,
+    ) -> None:
+        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        self.findings = findings
+        self.calibration = calibration
+
+    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
+        output: dict[str, list] = {
+            name: [] for name in ("exams", "reports", "patients", "sentences", "phrases", "labels", "diagnoses", "answers")
+        }
+        for case in batchdata["cases"]:
+            self._answer(case, encode_case(self.findings, case, engine.state.device), output)
+        return output
+
+    def _answer(self, case: dict[str, Any], exam: ExamEmbeddings, output: dict[str, list]) -> None:
+        record, findings = case["record"], self.findings
+        who = {"case_id": case["case_id"], "patient_id": record["patient_id"]}
+        told = [(sentence.text, sentence.region) for sentence in case["sentences"]]
+        if told:
+            output["exams"].append(exam.exam[0].cpu())
+            output["reports"].append(findings.localizer.encode_report([text for text, _ in told]).cpu())
+            output["patients"].append(record["patient_id"])
+            if "regions" in record:
+                shown = [record["regions"][place] for place in case["image_places"]]
+                output["sentences"] += sentence_rows(who, told, self._weights(exam, [text for text, _ in told]), shown)
+        placed = list(placed_findings(findings, case, exam))
+        stated = stated_findings(record, case["image_places"])
+        if stated:
+            shares = {found.number: float(found.truth.mean()) for found in placed}
+            output["sentences"] += selection_rows(who, stated, self._weights(exam, [entry.text for entry in stated]), shares)
+        scores = findings.scores(exam)[0].cpu().numpy()
+        output["labels"] += label_rows(who, record, findings.labels, scores, self.calibration)
+        output["diagnoses"].append(diagnosis_row(who, record, findings.classes, findings.diagnosis(exam)[0].cpu().numpy()))
+        probabilities = dict(zip(findings.labels, self.calibration.probability(findings.labels, scores), strict=True))
+        for found in placed:
+            finding = record["findings"][found.number]
+            probability = float(probabilities[finding["label"]])
+            output["phrases"].append(localization_row(who, finding, found, probability, self.calibration))
+            output["answers"].append((case, finding, found))
+
+    def _weights(self, exam: ExamEmbeddings, sentences: Sequence[str]) -> np.ndarray:
+        localizer = self.findings.localizer
+        return localizer.images_of(exam, localizer.encode_sentences(sentences))[0].cpu().numpy()
+
+
+def encode_case(findings: ExamFindings, case: dict[str, Any], device: torch.device) -> ExamEmbeddings:
+    """Embeddings of one prepared exam, B = 1."""
+    images: Tensor = case["images"].to(device)
+    return findings.localizer.encode_exams(images, torch.arange(len(images), device=device)[None])
+
+
+def placed_findings(findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings) -> Iterator[PlacedFinding]:
+    """Findings of a record that have a place on an image that was seen, and a prompt, each with its heat map."""
+    record = case["record"]
+    for number, finding in enumerate(record.get("findings", ())):
+        index = finding["image_index"]
+        has_place = finding.get("mask") or finding.get("box")
+        if not has_place or finding["label"] not in findings.labels or index not in case["image_places"]:
+            continue
+        place = case["image_places"].index(index)
+        heat = native_heat(findings, case, exam, place, finding["label"])
+        yield PlacedFinding(number, place, finding_truth(finding, heat.shape), heat)
+
+
+def native_heat(findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings, place: int, label: str) -> np.ndarray:
+    """Heat map of a finding on one image of an exam, [H, W] in the image's own pixels."""
+    one = exam._replace(patches=exam.patches[:, [place]])
+    heat = findings.heat_maps(one, [label])[0, 0, 0].cpu().numpy()
+    return case["views"][place].to_native(heat)
+
+
+def calibrate_exams(findings: ExamFindings, loader: DataLoader, device: torch.device) -> ExamCalibration:
+    """Learn an `ExamCalibration` from validation exams with findings.
+
+    Raises:
+        UserError: no finding is both present and absent, or none has a place on an image.
+    """
+    plain = ExamCalibration()
+    rows, ious = [], []
+    for batch in tqdm(loader, desc="calibrating", unit="batch"):
+        for case in batch["cases"]:
+            exam = encode_case(findings, case, device)
+            who = {"case_id": case["case_id"], "patient_id": case["record"]["patient_id"]}
+            rows += label_rows(who, case["record"], findings.labels, findings.scores(exam)[0].tolist(), plain)
+            ious += [iou_at_thresholds(min_max(f.heat), f.truth, HEAT_CUTS) for f in placed_findings(findings, case, exam)]
+    if not ious:
+        raise UserError("calibration needs validation exams whose findings have a box or mask: set calibrate to false")
+    fitted = ExamCalibration.fit(pd.DataFrame(rows))
+    return replace(fitted, heat_cut=float(HEAT_CUTS[int(np.nanmean(ious, axis=0).argmax())]))

@@ -1,0 +1,108 @@
+"""Inference engine: any exams -> predictions.jsonl, masks, embeddings and pictures, in each image's own pixels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.engines import Evaluator
+from torch.utils.data import DataLoader
+
+from scripts.data.predictions import PredictionWriter
+from scripts.engines.exam_evaluator import encode_case, native_heat
+from scripts.engines.exam_rows import finding_regions
+from scripts.inferers.exam_calibration import ExamCalibration
+from scripts.inferers.exam_findings import ExamFindings
+from scripts.networks import ExamEmbeddings
+
+
+class ExamInference(Evaluator):
+    """Ask every exam for its diagnosis and for every finding, and write the answers as predictions.
+
+    Each class gets its probability; each finding its probability and the image that shows most of it, and one that reaches its
+    threshold an entry for each region of its heat map on that image.
+
+    The output of a batch is {"embeddings": [(case, `ExamEmbeddings` of B = 1)], "pictures": [(case id, panels)]}.
+
+    Args:
+        device: device of the network.
+        val_data_loader: gives batches of `scripts.data.ExamCases`.
+        findings: answers prompts.
+        calibration: probabilities, thresholds and where heat maps are cut.
+        writer: receives the predictions; they stand in its folder when the run has ended well.
+        val_handlers: Ignite or MONAI handlers.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device,
+        val_data_loader: DataLoader,
+        findings: ExamFindings,
+        calibration: ExamCalibration,
+        writer: PredictionWriter,
+        val_handlers: Sequence | None = None,
+    ) -> None:
+        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        self.findings = findings
+        self.calibration = calibration
+        self.writer = writer
+
+    def run(self) -> None:
+        """Run over all exams; predictions are complete or absent."""
+        with self.writer:
+            super().run()
+
+    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
+        output: dict[str, list] = {"embeddings": [], "pictures": []}
+        for case in batchdata["cases"]:
+            exam = encode_case(self.findings, case, engine.state.device)
+            located = self._located(case, exam)
+            entries = self._diagnoses(exam) + [entry for found in located for entry in found["entries"]]
+            self.writer.add(case["case_id"], case["record"]["images"], entries)
+            output["embeddings"].append((case, exam))
+            output["pictures"].append((case["case_id"], panels(case, exam, located)))
+        return output
+
+    def _diagnoses(self, exam: ExamEmbeddings) -> list[dict[str, Any]]:
+        probabilities = self.findings.diagnosis(exam)[0].tolist()
+        return [
+            {"label": name, "probability": probability, "confidence": max(probabilities)}
+            for name, probability in zip(self.findings.classes, probabilities, strict=True)
+        ]
+
+    def _located(self, case: dict[str, Any], exam: ExamEmbeddings) -> list[dict[str, Any]]:
+        """Of each finding its entries of predictions.jsonl, the image's place among those seen, heat map and regions."""
+        labels = self.findings.labels
+        probabilities = self.calibration.probability(labels, self.findings.scores(exam)[0].tolist())
+        found = []
+        places = self.findings.images_of(exam)[0].tolist()
+        for label, place, probability in zip(labels, places, probabilities.tolist(), strict=True):
+            shared = {
+                "label": label,
+                "text": self.findings.prompts[label]["positive"][0],
+                "probability": probability,
+                "confidence": max(probability, 1 - probability),
+                "image_index": case["image_places"][place],
+            }
+            answer = {"label": label, "place": place, "probability": probability, "heat": None, "regions": [], "entries": [shared]}
+            if probability >= self.calibration.thresholds.get(label, 0.5):
+                heat = native_heat(self.findings, case, exam, place, label)
+                regions = finding_regions(heat, self.calibration)
+                marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
+                answer |= {"heat": heat, "regions": regions, "entries": marked or [shared]}
+            found.append(answer)
+        return found
+
+
+def panels(case: dict[str, Any], exam: ExamEmbeddings, located: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Arguments of `scripts.handlers.exam_overlays.exam_picture` for each image: its attention, and its most probable finding."""
+    shown = []
+    for place, (index, weight) in enumerate(zip(case["image_places"], exam.attention[0].tolist(), strict=True)):
+        title = f"image {index}, attention {weight:.2f}"
+        here = [answer for answer in located if answer["place"] == place and answer["heat"] is not None]
+        best = max(here, key=lambda answer: answer["probability"], default=None)
+        panel = {"path": case["record"]["images"][index], "heat": None, "title": title}
+        if best is not None:
+            title = f"{title}: {best['label']} ({best['probability']:.2f})"
+            panel |= {"heat": best["heat"], "regions": best["regions"], "title": title}
+        shown.append(panel)
+    return shown

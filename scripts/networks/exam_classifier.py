@@ -1,0 +1,147 @@
+"""A class for each exam: the head that fine-tuning puts on NasVLM's exam encoder."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from monai.optimizers import generate_param_groups
+from torch import Tensor, nn
+
+from scripts.networks.exam_encoder import ExamEncoder, pick
+from scripts.networks.fvlm import unit_length
+
+# Where a parameter of an image encoder stands: the stem is 0, a ResNet's stages and a ViT's blocks count from 1.
+_STEM = re.compile(r"backbone\.(conv1|bn1)\.|patch_embeddings|position_embeddings")
+_STAGE, _BLOCK = re.compile(r"backbone\.layer(\d+)\."), re.compile(r"blocks\.(\d+)\.")
+
+
+class ExamLogits(NamedTuple):
+    """What B exams are taken for. logits: [B, C]. attention: [B, N], how much each image counted. image_mask: [B, N] bool."""
+
+    logits: Tensor
+    attention: Tensor
+    image_mask: Tensor
+
+
+class ExamLabels(NamedTuple):
+    """What B exams are. labels: [B] int64, a class's position."""
+
+    labels: Tensor
+
+
+class ExamClassifier(nn.Module):
+    """A linear layer on the exam's embedding, scaled so that its entries are about 1 in size.
+
+        classifier = ExamClassifier(load_exam_encoder("runs/train/checkpoint_best.pt"), ["NOR", "BH", "NPC"])
+
+    Args:
+        exam_encoder: pretrained or fresh; its patch head is not used and is frozen.
+        classes: names of the C classes.
+        frozen: train the linear layer alone (a linear probe): the encoder keeps its weights and its batch statistics.
+
+    Raises:
+        ValueError: fewer than two classes, or a repeated one.
+    """
+
+    def __init__(self, exam_encoder: ExamEncoder, classes: Sequence[str], frozen: bool = False) -> None:
+        super().__init__()
+        if len(classes) < 2 or len(set(classes)) < len(classes):
+            raise ValueError(f"a classifier needs two or more different classes, got {list(classes)}")
+        self.exam_encoder = exam_encoder
+        self.classes = list(classes)
+        self.frozen = frozen
+        exam_encoder.patch_head.requires_grad_(False)
+        if frozen:
+            exam_encoder.requires_grad_(False)
+        self.head = nn.Linear(exam_encoder.embedding_size, len(self.classes))
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What a checkpoint must hold beside the weights to build this network again (`scripts.weights.load_exam_classifier`)."""
+        return {**self.exam_encoder.architecture, "classes": self.classes}
+
+    def train(self, mode: bool = True) -> "ExamClassifier":
+        """As of any module, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.exam_encoder.eval()
+        return self
+
+    def forward(self, images: Tensor, image_index: Tensor, labels: Tensor) -> tuple[ExamLogits, ExamLabels]:
+        """Classify a batch and hand on its labels [B] to the loss; images and image_index as in `ExamEncoder.forward`."""
+        return self.classify(images, image_index), ExamLabels(labels)
+
+    def classify(self, images: Tensor, image_index: Tensor) -> ExamLogits:
+        """Classify exams: images [V, 3, H, W], image_index [B, N] into V, -1 for padding."""
+        return self._read(self._last_maps(images), image_index)[0]
+
+    @torch.no_grad()
+    def contributions(self, images: Tensor, image_index: Tensor) -> tuple[ExamLogits, Tensor]:
+        """The answer, and what each place of each image adds to each class's logit above the mean of all classes' logits.
+
+        Once attention and lengths are known the logit is linear in the cells of the last feature map, so it is a sum over them and
+        a constant (the head's bias): no gradient is needed.
+
+        Returns:
+            logits, and [B, C, N, h, w]; 0 for padding.
+        """
+        maps = self._last_maps(images)
+        answer, pooled_length = self._read(maps, image_index)
+        cells = self.exam_encoder.image_encoder.report_map(maps)
+        cells = cells / cells.mean((2, 3), keepdim=True).norm(dim=1, keepdim=True)  # of the image's embedding, before length 1
+        directions = (self.head.weight - self.head.weight.mean(0)) * self._scale
+        parts = torch.einsum("vdhw,cd->vchw", cells, directions) / cells[0, 0].numel()
+        share = answer.attention / pooled_length
+        return answer, (pick(parts, image_index) * share[..., None, None, None]).transpose(1, 2)
+
+    @property
+    def _scale(self) -> float:
+        return self.exam_encoder.embedding_size**0.5
+
+    def _last_maps(self, images: Tensor) -> Tensor:
+        # Nothing before the linear layer is trained then, and its activations need not be kept.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.exam_encoder.image_encoder.stages(images)[-1]
+
+    def _read(self, maps: Tensor, image_index: Tensor) -> tuple[ExamLogits, Tensor]:
+        """Logits, and the length of the pooled embedding [B, 1], of last feature maps [V, C, h, w]."""
+        encoder, mask = self.exam_encoder, image_index >= 0
+        features = unit_length(encoder.image_encoder.report_head(maps.mean((2, 3))))
+        pooled, attention = encoder.pooling(pick(features, image_index), mask)
+        logits = self.head(unit_length(pooled) * self._scale)
+        return ExamLogits(logits, attention, mask), pooled.norm(dim=1, keepdim=True)
+
+
+def layer_decay_groups(
+    classifier: ExamClassifier, learning_rate: float, head_learning_rate: float, decay: float = 0.75
+) -> list[dict[str, Any]]:
+    """Parameter groups for fine-tuning whose learning rate falls towards the input (Bao et al., arXiv 2106.08254, appendix).
+
+    Args:
+        classifier: parameters that are frozen are left out.
+        learning_rate: of the encoder's last layers (its heads and pooling), times `decay` for each stage or block before them.
+        head_learning_rate: of the classifying layer.
+        decay: in (0, 1].
+
+    Returns:
+        groups for an optimizer, the stem's first, the head's last; groups without parameters are left out.
+    """
+    depths = {name: _depth(name) for name, _ in classifier.named_parameters()}
+    top = max(depth for depth in depths.values() if depth is not None) + 1
+    depths = {name: top if depth is None else depth for name, depth in depths.items()}
+    depths |= {name: top + 1 for name in depths if name.startswith("head.")}
+    rates = [*(learning_rate * decay ** (top - depth) for depth in range(top + 1)), head_learning_rate]
+    matches = [lambda item, depth=depth: item[1].requires_grad and depths[item[0]] == depth for depth in range(top + 2)]
+    groups = generate_param_groups(classifier, matches, ["filter"] * len(matches), rates, include_others=False)
+    groups = [{**group, "params": list(group["params"])} for group in groups]
+    return [group for group in groups if group["params"]]
+
+
+def _depth(name: str) -> int | None:
+    """Stages before a parameter; None for heads, norms and pooling at the end."""
+    if _STEM.search(name):
+        return 0
+    if match := _STAGE.search(name):
+        return int(match[1])
+    return int(match[1]) + 1 if (match := _BLOCK.search(name)) else None

@@ -1,0 +1,164 @@
+"""The bundle as its users run it: train from a pretrained checkpoint and from random weights, evaluate, infer; bad input."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+from scripts.data.datalist import load_datalist
+from scripts.data.predictions import read_predictions
+from scripts.errors import UserError
+from tests.bundles.commands import TWO_RANKS, Bundle
+from tests.bundles.nasal_exams import BROKEN, small_exams
+from tests.small_nasvlm import SIZE, new_network, write_text_model
+
+SCREENING = Bundle("npc_screening")
+NETWORK = {"image_size": 64, "batch_size": 4, "max_epochs": 2}
+SMALL = [part for name, value in NETWORK.items() for part in (f"--{name}", value)]
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory):
+    return small_exams(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A pretrained checkpoint, as far as its form goes."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    network = new_network(write_text_model(folder / "text_model"))
+    state = {"network": network.state_dict(), "preprocessing": {"image_size": 64}, **network.architecture}
+    torch.save(state, folder / "checkpoint_last.pt")
+    return folder / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="module")
+def shared(exams, tmp_path_factory):
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    return ["--dataset_dir", exams, "--tracking_uri", f"sqlite:///{store}"]
+
+
+@pytest.fixture(scope="module")
+def probed(shared, start, tmp_path_factory):
+    output = tmp_path_factory.mktemp("train")
+    SCREENING.run(("train", "phantom", "linear_probe"), *shared, *SMALL, "--start", start, "--output_dir", output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def evaluated(probed, shared, tmp_path_factory):
+    output = tmp_path_factory.mktemp("evaluate")
+    where = ["--checkpoint", probed / "checkpoint_best.pt", "--output_dir", output, "--training_run", probed]
+    text = SCREENING.run(("evaluate", "phantom"), *shared, "--image_size", 64, *where)
+    return output, text
+
+
+def workflow(exams, output, overlay, **overrides):
+    """A training in this process, without tracking."""
+    flow = ConfigWorkflow(
+        workflow_type="train",
+        config_file=[str(SCREENING.folder / "configs" / f"{name}.json") for name in ("train", "phantom", overlay)],
+        meta_file=str(SCREENING.folder / "configs" / "metadata.json"),
+        logging_file=False,
+        bundle_root=SCREENING.root,
+        dataset_dir=str(exams),
+        output_dir=str(output),
+        tracker={"_target_": "scripts.handlers.ProgressHandler"},
+        **{**NETWORK, **overrides},
+    )
+    flow.initialize()
+    return flow
+
+
+@pytest.mark.slow
+def test_a_linear_probe_changes_the_head_alone(probed, start):
+    before, after = (torch.load(path, weights_only=True) for path in (start, probed / "checkpoint_last.pt"))
+    assert after["classes"] == ["NOR", "BH", "NPC"]
+    kept = [key for key in after["network"] if key.startswith("exam_encoder.")]
+    assert kept and all(torch.equal(after["network"][key], before["network"][key]) for key in kept)
+    rejected = [json.loads(line)["case_id"] for line in (probed / "rejected.jsonl").read_text().splitlines()]
+    assert rejected == [BROKEN]
+
+
+@pytest.mark.slow
+def test_fine_tuning_changes_the_encoder_and_resumes(exams, start, tmp_path):
+    workflow(exams, tmp_path, "full_finetuning", start=str(start), screening_task="nor_vs_rest", max_epochs=1).run()
+    once = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert once["classes"] == ["NOR", "BH or NPC"]
+    before = torch.load(start, weights_only=True)["network"]
+    moved = [key for key, value in once["network"].items() if key in before and not torch.equal(value, before[key])]
+    assert any("layer1" in key for key in moved) and "exam_encoder.pooling.weight.weight" in moved
+    options = {"start": str(start), "screening_task": "nor_vs_rest", "max_epochs": 2, "resume": True}
+    workflow(exams, tmp_path, "full_finetuning", **options).run()
+    assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["iteration"] == 2 * once["iteration"]
+
+
+@pytest.mark.slow
+def test_evaluation_writes_figures_with_intervals(evaluated, probed, exams):
+    output, text = evaluated
+    metrics, rows = json.loads((output / "metrics.json").read_text()), pd.read_csv(output / "per_exam.csv")
+    cases = load_datalist(exams / "datalist.json").split("test")
+    truth = {case["exam_id"]: ("NOR", "BH", "NPC").index(case["label"]) for case in cases}
+    assert dict(zip(rows["case_id"], rows["truth"], strict=True)) == truth
+    everything = metrics["slices"]["all"]
+    assert everything["accuracy"]["estimate"] == pytest.approx((rows["truth"] == rows["decision"]).mean())
+    assert everything["accuracy"]["lower"] <= everything["accuracy"]["estimate"] <= everything["accuracy"]["upper"]
+    assert {"held-out centres", "other centres", "site centre C"} <= set(metrics["slices"])
+    held_out = sum(case["site"] == "centre C" for case in cases)
+    assert metrics["slices"]["held-out centres"]["exams"] == held_out
+    assert np.sum(metrics["confusion"]) == len(cases) and metrics["threshold"] is None
+    probabilities = rows[[f"probability {name}" for name in metrics["classes"]]].to_numpy()
+    logits = rows[[f"logit {name}" for name in metrics["classes"]]].to_numpy()
+    assert probabilities == pytest.approx(torch.tensor(logits / metrics["temperature"]).softmax(1).numpy(), abs=1e-6)
+    for name in ("confusion", "roc", "reliability"):
+        assert (output / f"{name}.png").stat().st_size > 5_000
+    assert (probed / "calibration.pt").is_file() and "held-out centres" in text
+
+
+@pytest.mark.slow
+def test_inference_tells_class_confidence_and_deciding_images(evaluated, probed, exams, tmp_path):
+    record = load_datalist(exams / "datalist.json").split("test")[0]
+    folder = tmp_path / "exam"
+    folder.mkdir()
+    for place, image in enumerate(record["images"]):
+        (folder / f"{place}.png").symlink_to(image)
+    where = ["--checkpoint", probed / "checkpoint_best.pt", "--exams", folder, "--output_dir", tmp_path / "out"]
+    SCREENING.run(("inference", "phantom"), *where, "--image_size", 64)
+    (case,) = read_predictions(tmp_path / "out")
+    classes, deciding = case["findings"][:3], case["findings"][3:]
+    assert [entry["label"] for entry in classes] == ["NOR", "BH", "NPC"]
+    assert sum(entry["probability"] for entry in classes) == pytest.approx(1, abs=1e-4)
+    decided = max(classes, key=lambda entry: entry["probability"])["label"]
+    assert deciding and {entry["label"] for entry in deciding} == {decided}
+    assert {entry["image_index"] for entry in deciding} <= set(range(len(record["images"])))
+    (picture,) = (tmp_path / "out" / "overlays").glob("*.png")
+    assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_two_ranks_train_from_random_weights(shared, tmp_path):
+    arguments = [*shared, *SMALL, "--widen_factor", 0.125, "--embedding_size", SIZE, "--output_dir", tmp_path]
+    SCREENING.run(("train", "phantom", "from_scratch", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    assert len(torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]) == 2
+
+
+def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
+    assert not workflow(exams, tmp_path, "linear_probe", start=str(start)).check_properties()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"screening_task": "cancer"}, "screening_task must be"),
+        ({"held_out": ["centre A", "centre B"]}, "no exam of class"),
+        ({"image_size": 96}, "image_size 64 (now 96)"),
+        ({"start": "nowhere.pt"}, "no checkpoint at nowhere.pt"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_runs(exams, start, tmp_path, options, says):
+    with pytest.raises((UserError, RuntimeError)) as caught:
+        workflow(exams, tmp_path, "linear_probe", **{"start": str(start), **options}).run()
+    assert says in str(caught.value) + str(caught.value.__cause__)

@@ -1,0 +1,35 @@
+"""Exams named on a command line."""
+
+import pytest
+
+from scripts.data.exam_records import exam_records
+from scripts.errors import UserError
+
+
+def touch(*files):
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def test_a_folder_of_images_is_an_exam_and_a_folder_of_folders_are_exams(tmp_path):
+    touch(*(tmp_path / name for name in ("b/2.png", "b/1.JPG", "a/x.dcm", "a/notes.txt")))
+    assert [(r["exam_id"], [p.rsplit("/", 1)[1] for p in r["images"]]) for r in exam_records(tmp_path)] == [
+        ("a", ["x.dcm"]),
+        ("b", ["1.JPG", "2.png"]),
+    ]
+    (exam,) = exam_records(tmp_path / "b")
+    assert (exam["exam_id"], exam["patient_id"], len(exam["images"])) == ("b", "b", 2)
+    (single,) = exam_records(tmp_path / "a" / "x.dcm")
+    assert single["exam_id"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("files", "says"), [([], "holds no image"), (["a.png", "b/c.png"], "is it one exam"), (["notes.txt"], "holds no image")]
+)
+def test_what_is_no_exam_is_refused(tmp_path, files, says):
+    touch(*(tmp_path / name for name in files))
+    with pytest.raises(UserError, match=says):
+        exam_records(tmp_path)
+    with pytest.raises(UserError, match="does not exist"):
+        exam_records(tmp_path / "nowhere")

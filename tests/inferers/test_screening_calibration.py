@@ -1,0 +1,40 @@
+"""Temperature, threshold and confidence of a screening, against closed forms."""
+
+import numpy as np
+import pytest
+
+from scripts.errors import UserError
+from scripts.inferers import ExamCalibration, ScreeningCalibration
+
+
+def test_two_classes_get_a_threshold_from_validation(tmp_path):
+    """Logit differences d: the best cut lies between .2 and .8 of the sorted probabilities, above three of four negatives."""
+    differences = np.array([-3.0, -2.0, -1.0, 1.0, 0.5, 2.0, 3.0, 4.0])
+    truth = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    fitted = ScreeningCalibration.fit(np.stack([0 * differences, differences], axis=1), truth)
+    probabilities = fitted.probabilities(np.stack([0 * differences, differences], axis=1))
+    assert probabilities[:, 1] == pytest.approx(1 / (1 + np.exp(-differences / fitted.temperature)))
+    decisions = fitted.decisions(probabilities)
+    # Youden's index: calling all from .5 up gives 4/4 and 3/4, from 2 up 3/4 and 4/4: equal, the higher cut is kept.
+    assert decisions.tolist() == [0, 0, 0, 0, 0, 1, 1, 1] and fitted.threshold == pytest.approx(probabilities[5, 1])
+    fitted.save(tmp_path / "c.pt")
+    assert ScreeningCalibration.load(tmp_path / "c.pt") == fitted
+    with pytest.raises(UserError, match="no calibration of this task"):
+        ExamCalibration.load(tmp_path / "c.pt")
+
+
+def test_three_classes_go_by_the_most_probable():
+    logits = np.log([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2]])
+    fitted = ScreeningCalibration.fit(logits, np.array([0, 1, 2, 1]))
+    assert fitted.threshold is None
+    probabilities = ScreeningCalibration().probabilities(logits)
+    assert ScreeningCalibration().decisions(probabilities).tolist() == [0, 1, 2, 0]
+    assert ScreeningCalibration().confidence(probabilities) == pytest.approx([0.5, 0.1, 0.4, 0.2])
+
+
+def test_confidence_is_nothing_at_the_threshold_and_all_at_the_ends():
+    positive = np.array([0.0, 0.1, 0.2, 0.6, 1.0])
+    confidence = ScreeningCalibration(threshold=0.2).confidence(np.stack([1 - positive, positive], axis=1))
+    assert confidence == pytest.approx([1, 0.5, 0, 0.5, 1])
+    ends = ScreeningCalibration(threshold=1.0).confidence(np.array([[0.0, 1.0], [0.5, 0.5]]))
+    assert ends == pytest.approx([1, 0.5])

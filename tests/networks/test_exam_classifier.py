@@ -1,0 +1,100 @@
+"""The classifier of exams: what is trained, layer decay, and contributions that add up to its logits."""
+
+import pytest
+import torch
+
+from scripts.losses import ScreeningLoss
+from scripts.networks import ExamClassifier, ExamEncoder, layer_decay_groups
+from tests.small_nasvlm import SIZE, new_image_encoder
+
+CLASSES = ["NOR", "BH", "NPC"]
+INDEX = torch.tensor([[0, 1, 2], [3, -1, -1]])
+LABELS = torch.tensor([2, 0])
+
+
+def images():
+    return torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+def new_classifier(kind="resnet", frozen=False):
+    torch.manual_seed(0)
+    return ExamClassifier(ExamEncoder(new_image_encoder(kind), attention_size=8), CLASSES, frozen)
+
+
+def step(classifier):
+    """One step of gradient descent; names of the tensors that it changed."""
+    old = {key: value.clone() for key, value in classifier.state_dict().items()}
+    ScreeningLoss()(*classifier(images(), INDEX, LABELS))["loss"].backward()
+    torch.optim.SGD([p for p in classifier.parameters() if p.requires_grad], 0.1).step()
+    return {key for key, value in classifier.state_dict().items() if not torch.equal(value, old[key])}
+
+
+def test_a_linear_probe_changes_nothing_but_its_head():
+    assert step(new_classifier(frozen=True).train()) == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit"])
+def test_fine_tuning_trains_all_but_the_patch_heads(kind):
+    classifier = new_classifier(kind).train()
+    changed = step(classifier)
+    trained = {name for name, parameter in classifier.named_parameters() if parameter.requires_grad}
+    assert trained <= changed
+    assert {name for name, _ in classifier.named_parameters()} - trained == {
+        f"exam_encoder.image_encoder.{head}_head.weight" for head in (["sentence"] if kind == "vit" else ["sentence", "word"])
+    }
+
+
+def test_logits_are_those_of_the_exam_embedding():
+    classifier = new_classifier().eval()
+    with torch.inference_mode():
+        answer = classifier.classify(images(), INDEX)
+        exams = classifier.exam_encoder(images(), INDEX)
+        torch.testing.assert_close(answer.logits, classifier.head(exams.exam * SIZE**0.5))
+        torch.testing.assert_close(answer.attention, exams.attention)
+        (loss,) = ScreeningLoss()(*classifier(images(), INDEX, LABELS)).values()
+    logs = answer.logits.log_softmax(1)
+    torch.testing.assert_close(loss, -(logs[0, 2] + logs[1, 0]) / 2)
+    assert torch.equal(answer.image_mask, INDEX >= 0)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit"])
+def test_contributions_add_up_to_the_logits(kind):
+    classifier = new_classifier(kind).eval()
+    answer, parts = classifier.contributions(images(), INDEX)
+    torch.testing.assert_close(answer, classifier.classify(images(), INDEX))
+    assert parts.shape[:3] == (2, 3, 3) and not parts[1, :, 1:].any()
+    wanted = answer.logits - classifier.head.bias
+    torch.testing.assert_close(parts.sum((2, 3, 4)), wanted - wanted.mean(1, keepdim=True), atol=1e-4, rtol=1e-4)
+    assert not parts.requires_grad and parts.std() > 1e-5
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit"])
+def test_learning_rates_fall_towards_the_input(kind):
+    classifier = new_classifier(kind)
+    groups = layer_decay_groups(classifier, 1e-4, 1e-3, 0.5)
+    rate = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert len(rate) == sum(len(group["params"]) for group in groups)
+    rates = {name: rate.pop(id(parameter)) for name, parameter in classifier.named_parameters() if parameter.requires_grad}
+    assert not rate
+    encoder = "exam_encoder.image_encoder."
+    stem, first, last, top = {
+        "resnet": ("backbone.conv1.weight", "backbone.layer1.0.conv1.weight", "backbone.layer4.1.bn2.bias", 5),
+        "vit": ("position_embeddings", "blocks.0.attn.qkv.weight", "blocks.1.mlp.linear2.bias", 3),
+    }[kind]
+    assert rates[encoder + stem] == pytest.approx(1e-4 * 0.5**top)
+    assert rates[encoder + first] == pytest.approx(1e-4 * 0.5 ** (top - 1))
+    assert rates[encoder + last] == pytest.approx(1e-4 * 0.5)
+    assert rates[encoder + "report_head.weight"] == rates["exam_encoder.pooling.gate.bias"] == pytest.approx(1e-4)
+    assert rates["head.weight"] == rates["head.bias"] == 1e-3
+    torch.optim.AdamW(groups, 1e-4)
+
+
+def test_a_linear_probe_has_one_group():
+    (group,) = layer_decay_groups(new_classifier(frozen=True), 1e-4, 1e-3)
+    assert [tuple(parameter.shape) for parameter in group["params"]] == [(3, SIZE), (3,)] and group["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("classes", [["NPC"], ["NPC", "NOR", "NPC"]])
+def test_classes_that_are_no_choice(classes):
+    with pytest.raises(ValueError, match="two or more different classes"):
+        ExamClassifier(ExamEncoder(new_image_encoder()), classes)
