@@ -1,6 +1,6 @@
 """From raw CT volumes and reports to what fVLM trains on: prepared volumes, anatomy masks, a text for every anatomy.
 
-    python -m scripts preprocess-ct data/ct_rate/raw.json data/ct_rate/prepared
+    python -m scripts preprocess-ct data/ct_rate/raw.json --output data/ct_rate
 
 The output folder holds
 

@@ -83,7 +83,7 @@ def _with_english_headings(report: str, lexicon: ExamLexicon) -> str:
     heading = re.compile(
         rf"(?:^|(?<=[。；;！.\n]))[ \t]*(?:[一二三四五六七八九十\d]+[、.．]\s*)?"
         rf"[【\[]?({names})[】\]]?[ \t]*(?:[:：]|(?<=[】\]])|$)",
-        re.MULTILINE,
+        re.MULTILINE | re.IGNORECASE,
     )
     return heading.sub(lambda match: f"\n\n{english[lexicon.headings[fold(match[1])]]}: ", report)
 

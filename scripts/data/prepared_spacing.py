@@ -1,6 +1,7 @@
-"""The spacing that a data set's volumes were prepared at: a network that learned on one does not know organs at another."""
+"""What a data set's volumes were prepared with: a network that learned on one spacing does not know organs at another."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.data.datalist import Datalist
@@ -32,3 +33,21 @@ def prepared_spacing(datalist: Datalist) -> list[float]:
         way_out = "prepare all volumes with preprocess-ct, at one --spacing"
         raise UserError(f"{datalist.path}: volumes of one spacing are needed, {way_out}:\n  " + "\n  ".join(faults))
     return found[folders[0] / "settings.json"]
+
+
+def check_prepared_anatomies(datalist: Datalist, anatomies: Sequence[str]) -> None:
+    """Compare the anatomies that the masks hold as 1, 2, ... with those that a network knows by these numbers.
+
+    Raises:
+        UserError: others, or in another order; all folders are named.
+    """
+    faults = []
+    for folder in sorted({Path(record["image"]).parent.parent for records in datalist.splits.values() for record in records}):
+        held = list(json.loads((folder / "settings.json").read_text(encoding="utf-8"))["anatomies"])
+        if held != list(anatomies):
+            faults.append(f"{folder} was prepared with {', '.join(held)}")
+    if faults:
+        raise UserError(
+            f"{datalist.path}: masks must hold {', '.join(anatomies)}, in this order; give the --anatomies of preprocess-ct to the "
+            "bundle as well, or prepare the volumes again:\n  " + "\n  ".join(faults)
+        )

@@ -61,11 +61,12 @@ class AnatomyInference(Evaluator):
         """Entries of predictions.jsonl for one prepared volume; see `scripts.data.predictions`."""
         device = self.classifier.network.temperature.device
         answer = self.classifier(case["image"].to(device), case["anatomy_mask"][0].to(device), evidence=True)
-        labels = [finding.label for finding in self.classifier.prompts]
-        probabilities = self.calibration.probability(labels, answer.scores.tolist())
+        labels, scores = [finding.label for finding in self.classifier.prompts], answer.scores.tolist()
+        probabilities = self.calibration.probability(labels, scores).tolist()
+        present = self.calibration.present(labels, scores)
         found = []
-        for finding, own, probability, evidence in zip(
-            self.classifier.prompts, answer.probabilities.tolist(), probabilities.tolist(), answer.evidence, strict=True
+        for finding, shows, probability, evidence in zip(
+            self.classifier.prompts, present, probabilities, answer.evidence, strict=True
         ):
             if evidence is None:
                 continue
@@ -77,7 +78,7 @@ class AnatomyInference(Evaluator):
                 "confidence": max(probability, 1 - probability),
                 "image_index": 0,
             }
-            if own >= self.calibration.thresholds.get(finding.label, 0.5):
+            if shows:
                 entry |= located(evidence, case, self.classifier.network.anatomies.index(finding.anatomy) + 1)
             found.append(entry)
         return found

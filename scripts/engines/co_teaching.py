@@ -20,7 +20,7 @@ class CoTeaching(nn.Module):
     arXiv 1804.06872). `scripts.losses.FVLMLoss` makes the targets.
 
     In training it gives the first network's outputs and `Lessons`; in evaluation it is the first network, which is the one to
-    keep. A step costs two steps and two forward passes more.
+    keep. A step costs as much as two steps and two forward passes.
 
     Args:
         network: the network to keep, whose forward gives `AnatomyEmbeddings` and `AnatomyTexts`.

@@ -72,10 +72,11 @@ class ExamInference(Evaluator):
     def _located(self, case: dict[str, Any], exam: ExamEmbeddings) -> list[dict[str, Any]]:
         """Of each finding its entries of predictions.jsonl, the image's place among those seen, heat map and regions."""
         labels = self.findings.labels
-        probabilities = self.calibration.probability(labels, self.findings.scores(exam)[0].tolist())
+        scores = self.findings.scores(exam)[0].tolist()
+        probabilities, present = self.calibration.probability(labels, scores), self.calibration.present(labels, scores)
         found = []
         places = self.findings.images_of(exam)[0].tolist()
-        for label, place, probability in zip(labels, places, probabilities.tolist(), strict=True):
+        for label, place, probability, shows in zip(labels, places, probabilities.tolist(), present, strict=True):
             shared = {
                 "label": label,
                 "text": self.findings.prompts[label]["positive"][0],
@@ -84,7 +85,7 @@ class ExamInference(Evaluator):
                 "image_index": case["image_places"][place],
             }
             answer = {"label": label, "place": place, "probability": probability, "heat": None, "regions": [], "entries": [shared]}
-            if probability >= self.calibration.thresholds.get(label, 0.5):
+            if shows:
                 heat = native_heat(self.findings, case, exam, place, label)
                 regions = finding_regions(heat, self.calibration)
                 marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]

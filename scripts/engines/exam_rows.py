@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scripts.data.masks import read_mask
 from scripts.inferers.exam_calibration import ExamCalibration
+from scripts.inferers.finding_calibration import FindingCalibration
 from scripts.inferers.regions import Region, regions_from_map
 from scripts.metrics.exam_assignment import assignment_hits, selection_hits
 from scripts.metrics.localization import THRESHOLDS, boxes_to_mask, cnr, dice, iou_at_thresholds, min_max, pointing_game
@@ -136,14 +137,17 @@ def localization_row(
 def label_rows(
     who: dict[str, str], record: dict, labels: Sequence[str], scores: Sequence[float], calibration: ExamCalibration
 ) -> list[dict[str, Any]]:
-    """What prompts say of each finding of an exam whose findings are known: score (logit), probability, truth."""
+    """What prompts say of each finding of an exam whose findings are known: score (logit), probability (the network's own, which
+    thresholds are of), calibrated probability, truth.
+    """
     if "findings" not in record:
         return []
     shown = {finding["label"] for finding in record["findings"]}
-    probabilities = calibration.probability(labels, scores)
+    own, calibrated = FindingCalibration().probability(labels, scores), calibration.probability(labels, scores)
+    columns = zip(labels, map(float, scores), own.tolist(), calibrated.tolist(), strict=True)
     return [
-        {**who, "label": label, "score": float(score), "probability": float(probability), "truth": int(label in shown)}
-        for label, score, probability in zip(labels, scores, probabilities, strict=True)
+        {**who, "label": label, "score": score, "probability": p, "calibrated": c, "truth": int(label in shown)}
+        for label, score, p, c in columns
     ]
 
 

@@ -25,7 +25,7 @@ class CalibrationFile:
         Raises:
             UserError: no such file, or another task's calibration.
         """
-        way_out = "run the bundle's evaluate.json, which writes it, or name another"
+        way_out = "run the bundle's evaluate.json with --calibrate True, name another, or do without: --calibration False"
         if not Path(path).is_file():
             raise UserError(f"no calibration at {path}: {way_out}")
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -61,6 +61,11 @@ class FindingCalibration(CalibrationFile):
         offset = np.array([self.offsets.get(label, 0.0) for label in labels])
         return _sigmoid(slope * np.asarray(scores, dtype=np.float64) + offset)
 
+    def present(self, labels: Sequence[str], scores: Sequence[float]) -> np.ndarray:
+        """Which findings count as present, [N] bool; one without score does not."""
+        thresholds = np.array([self.thresholds.get(label, 0.5) for label in labels])
+        return _sigmoid(np.asarray(scores, dtype=np.float64)) >= thresholds
+
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-values))

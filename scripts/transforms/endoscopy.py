@@ -126,7 +126,7 @@ class RandExamAffined(MapTransform, Randomizable):
             prob=self.prob,
             rotate_range=self.angle,
             scale_range=(self.scale, self.scale),
-            translate_range=self.shift * side,
+            translate_range=(self.shift * side, self.shift * side),
             padding_mode="zeros",
             mode="bilinear",
             cache_grid=True,

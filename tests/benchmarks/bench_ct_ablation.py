@@ -17,6 +17,7 @@ SEEDS = (1, 2, 3)
 VARIANTS = {
     "by anatomy, calibrated targets": ((), []),
     "by anatomy, plain targets": ((), ["--calibrated", "False"]),
+    "by anatomy, soft targets of a pair": ((), ["--co_teaching_weight", "0.3"]),
     "whole volumes (CLIP)": (("global",), []),
 }
 

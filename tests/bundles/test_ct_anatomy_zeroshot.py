@@ -13,6 +13,7 @@ from scripts.data.ct_preparation import prepare_datalist
 from scripts.data.datalist import load_datalist
 from scripts.data.predictions import read_predictions
 from scripts.phantoms.ct import write_phantoms
+from scripts.weights import load_fvlm
 from tests.bundles.commands import TWO_RANKS, Bundle
 
 CT = Bundle("ct_anatomy_zeroshot")
@@ -104,6 +105,22 @@ def test_two_ranks_train(shared, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_pair_of_networks_on_two_ranks_leaves_one_to_use(shared, tmp_path):
+    arguments = [*shared, *NETWORK, "--batch_size", "2", "--output_dir", tmp_path, "--co_teaching_weight", "0.3"]
+    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    partner, teachers = state["extra"]["partner"], state["extra"]["teachers"]
+    assert (
+        state["network"].keys() == partner.keys() == {name[len("0.module.") :] for name in teachers if name.startswith("0.module.")}
+    )
+    assert teachers["0.n_averaged"] == teachers["1.n_averaged"] == state["iteration"]
+    learned = "volume_encoder.blocks.0.mlp.linear1.weight"
+    assert not torch.equal(state["network"][learned], partner[learned])
+    load_fvlm(tmp_path / "checkpoint_last.pt").load_state_dict(state["network"])
+    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, "--resume", "True", launcher=TWO_RANKS)
+
+
+@pytest.mark.slow
 def test_the_baseline_contrasts_whole_volumes(shared, tmp_path):
     CT.run(("train", "phantom", "global"), *shared, *NETWORK, "--output_dir", tmp_path)
     where = ["--checkpoint", tmp_path / "checkpoint_last.pt", "--output_dir", tmp_path / "out", "--calibrate", "False"]
@@ -125,3 +142,8 @@ def test_train_has_what_monai_tools_look_for(prepared, tmp_path):
     )
     workflow.initialize()
     assert not workflow.check_properties()
+    network = workflow.parser.get_parsed_content("network_def")
+    assert workflow.parser.get_parsed_content("trained") is network and workflow.parser.get_parsed_content("partner") is None
+    optimizer = workflow.parser.get_parsed_content("optimizer")
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in network.parameters() if p.requires_grad)

@@ -101,6 +101,7 @@ def test_the_same_statement_has_the_same_number_in_both_languages_and_every_run(
     "report",
     [
         "Smooth nasopharynx. Impression: Suspected NPC.",
+        "Smooth nasopharynx.\nEndoscopic diagnosis: Suspected NPC.",
         "Smooth nasopharynx.\nDIAGNOSIS: NPC",
         "鼻咽部光滑。诊断：鼻咽癌",
         "所见：鼻咽部光滑\n印象：鼻咽癌？",

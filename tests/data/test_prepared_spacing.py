@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.data import load_datalist, prepared_spacing
+from scripts.data import check_prepared_anatomies, load_datalist, prepared_spacing
 from scripts.errors import UserError
 
 
@@ -42,3 +42,15 @@ def test_every_folder_that_does_not_tell_is_named(tmp_path, content):
         prepared_spacing(write(tmp_path, [content, [1, 1, 3], None]))
     said = str(caught.value)
     assert "part0" in said and "part2" in said and "part1" not in said
+
+
+def test_masks_of_other_anatomies_or_another_order_are_refused(tmp_path):
+    settings = json.dumps({"spacing": [1, 1, 3], "anatomies": {"lung": {"1": "lung"}, "heart": {"2": "heart"}}})
+    cases = write(tmp_path, [settings, settings.replace('"heart": {', '"trachea": {')])
+    with pytest.raises(UserError, match="part1 was prepared with lung, trachea") as caught:
+        check_prepared_anatomies(cases, ["lung", "heart"])
+    assert "part0" not in str(caught.value)
+    with pytest.raises(UserError, match="must hold heart, lung, in this order"):
+        check_prepared_anatomies(cases, ["heart", "lung"])
+    one = write(tmp_path / "one", [settings, settings])
+    check_prepared_anatomies(one, ["lung", "heart"])

@@ -63,7 +63,8 @@ def test_labels_are_known_only_where_findings_are():
     labels, scores = ["mass", "septal spur"], [2.0, -1.0]
     rows = label_rows(WHO, RECORD, labels, scores, ExamCalibration(slopes={"mass": 0.0}, offsets={"mass": 0.0}))
     assert [row["truth"] for row in rows] == [1, 0]
-    assert [row["probability"] for row in rows] == pytest.approx([0.5, 1 / (1 + np.e)])
+    assert [row["calibrated"] for row in rows] == pytest.approx([0.5, 1 / (1 + np.e)])
+    assert [row["probability"] for row in rows] == pytest.approx([1 / (1 + np.exp(-score)) for score in scores])
     assert label_rows(WHO, {}, labels, scores, ExamCalibration()) == []
 
 

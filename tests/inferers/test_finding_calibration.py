@@ -86,3 +86,11 @@ def test_the_file_gives_back_what_was_saved(tmp_path):
 
 def test_without_validation_everything_is_the_networks():
     np.testing.assert_allclose(FindingCalibration().probability(["Nodule"], [0.0]), [0.5])
+
+
+def test_present_is_decided_on_the_networks_own_probability():
+    """Calibrated probabilities of a rare finding stay below a threshold that is of the network's own."""
+    calibration = FindingCalibration(slopes={"rare": 0.5}, offsets={"rare": -4.0}, thresholds={"rare": 0.6})
+    scores = [1.0, 0.1, float("nan"), 0.1]
+    assert calibration.present(["rare", "rare", "rare", "unknown"], scores).tolist() == [True, False, False, True]
+    assert calibration.probability(["rare"], [1.0])[0] < 0.05

@@ -7,46 +7,9 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from scripts.losses import FVLMLoss
-from scripts.losses.fvlm_loss import pair_targets
+from scripts.losses.fvlm_loss import Lessons, anatomy_losses, pair_targets, soft_targets
 from scripts.networks import AnatomyEmbeddings, AnatomyTexts
-from scripts.networks.fvlm import unit_length
-
-PATIENTS, ANATOMIES = 4, 3
-
-
-class Small(nn.Module):
-    """A network small enough to compare every gradient: one matrix for images, one for texts, the temperature."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(1)
-        self.image = nn.Linear(5, 8).double()
-        self.text = nn.Linear(5, 8).double()
-        self.temperature = nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
-
-    def forward(self, images, texts, present, normal, text_ids):
-        volumes = AnatomyEmbeddings(unit_length(self.image(images)), present, self.temperature)
-        return volumes, AnatomyTexts(unit_length(self.text(texts)), normal, text_ids)
-
-
-def batch(case):
-    """Patients 0 and 1 are the first rank's, 2 and 3 the second's."""
-    generator = torch.Generator().manual_seed(2)
-    images = torch.randn(PATIENTS, ANATOMIES, 5, dtype=torch.float64, generator=generator)
-    texts = torch.randn(PATIENTS, ANATOMIES, 5, dtype=torch.float64, generator=generator)
-    present = torch.ones(PATIENTS, ANATOMIES, dtype=torch.bool)
-    normal = torch.tensor([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 1, 1]], dtype=torch.bool)
-    if case == "anatomy absent on a rank":
-        present[2:, 1] = present[:2, 2] = False
-    elif case == "all normal":
-        normal[:] = True
-    elif case == "one patient only":
-        present[1:] = False
-    text_ids = torch.where(normal, 0, torch.arange(1, 1 + PATIENTS * ANATOMIES).view(PATIENTS, ANATOMIES) % 5)
-    return images, texts, present, normal, text_ids
-
-
-CASES = ["all there", "anatomy absent on a rank", "all normal", "one patient only"]
+from tests.losses.small_anatomies import CASES, Small, batch
 
 
 def run_rank(rank, store, results):
@@ -54,7 +17,7 @@ def run_rank(rank, store, results):
     for case in CASES:
         network = nn.parallel.DistributedDataParallel(Small())
         half = slice(2 * rank, 2 * rank + 2)
-        loss = FVLMLoss()(*network(*(part[half] for part in batch(case))))["loss"]
+        loss = FVLMLoss()(*network(**{name: part[half] for name, part in batch(case).items()}))["loss"]
         loss.backward()
         gradients = {name: parameter.grad.tolist() for name, parameter in network.module.named_parameters()}
         results.put((rank, case, float(loss.detach()), gradients))
@@ -72,7 +35,7 @@ def test_two_ranks_equal_one_process(tmp_path):
     assert {(rank, case) for rank, case, _, _ in found} == {(rank, case) for rank in (0, 1) for case in CASES}
     for _, case, rank_loss, gradients in found:
         network = Small()
-        loss = FVLMLoss()(*network(*batch(case)))["loss"]
+        loss = FVLMLoss()(*network(**batch(case)))["loss"]
         loss.backward()
         assert rank_loss == pytest.approx(float(loss.detach()), rel=1e-12), case
         for name, parameter in network.named_parameters():
@@ -108,9 +71,74 @@ def test_targets_without_calibration_know_only_the_own_text():
 
 
 def test_an_anatomy_that_nobody_has_leaves_no_trace():
-    images, texts, present, normal, ids = batch("all there")
-    present[:, 0] = False
+    inputs = batch("all there")
+    inputs["present"][:, 0] = False
     network = Small()
-    loss = FVLMLoss()(*network(images, texts, present, normal, ids))["loss"]
-    without = FVLMLoss()(*network(images[:, 1:], texts[:, 1:], present[:, 1:], normal[:, 1:], ids[:, 1:]))["loss"]
+    loss = FVLMLoss()(*network(**inputs))["loss"]
+    without = FVLMLoss()(*network(**{name: part[:, 1:] for name, part in inputs.items()}))["loss"]
     torch.testing.assert_close(loss, without)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_soft_targets_by_loops(case):
+    """A share of an abnormal patient's target goes to the abnormal ones by their scores; a normal one's stays."""
+    inputs, share = batch(case), 0.3
+    present, ill = inputs["present"].T, (inputs["present"] & ~inputs["normal"]).T
+    hard = pair_targets(inputs["present"], inputs["normal"], inputs["text_ids"]).double()
+    hard /= hard.sum(2, keepdim=True).clamp_min(1)
+    scores = 5 * torch.randn(hard.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    soft = soft_targets(hard, scores, ill[:, :, None] & ill[:, None], share)
+    torch.testing.assert_close(soft.sum(2), present.double())
+    for anatomy, row in torch.cartesian_prod(*map(torch.arange, present.shape)).tolist():
+        expected = hard[anatomy, row].clone()
+        if ill[anatomy, row]:
+            there = ill[anatomy].nonzero().flatten()
+            expected *= 1 - share
+            expected[there] += share * scores[anatomy, row, there].exp() / scores[anatomy, row, there].exp().sum()
+        torch.testing.assert_close(soft[anatomy, row], expected)
+
+
+def test_lessons_by_hand():
+    """Two abnormal patients and a normal one: rows of the other network's scores teach images, its columns teach texts."""
+    images = torch.eye(3, dtype=torch.float64)[:, None]
+    texts = torch.tensor([[0.6, 0.8, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)[:, None]
+    present, abnormal = torch.ones(3, 1, dtype=torch.bool), torch.tensor([[True], [True], [False]])
+    lesson = torch.tensor([[[0.0, 1.0, 9.0], [2.0, 0.0, 9.0], [9.0, 9.0, 0.0]]], dtype=torch.float64)
+    targets = torch.eye(3, dtype=torch.float64)[None]
+    losses = anatomy_losses(images, texts, torch.tensor(0.5), present, abnormal, targets, lesson, 0.5)
+    scores = texts[:, 0].T / 0.5
+    for found, logs, (first, second) in [
+        (losses.image_to_text, scores.log_softmax(1), (1.0, 2.0)),
+        (losses.text_to_image, scores.T.log_softmax(1), (2.0, 1.0)),
+    ]:
+        # softmax of (0, first), and of (second, 0)
+        moved = [0.5 * torch.tensor(x, dtype=torch.float64).sigmoid() for x in (first, second)]
+        expected = (1 - moved[0]) * logs[0, 0] + moved[0] * logs[0, 1] + moved[1] * logs[1, 0] + (1 - moved[1]) * logs[1, 1]
+        torch.testing.assert_close(found, -(expected + logs[2, 2])[None] / 3)
+
+
+def test_each_network_of_a_pair_learns_from_the_copy_of_the_other():
+    inputs = batch("all there")
+    network, partner, copies, another = (Small(seed)(**inputs) for seed in range(4))
+    loss = FVLMLoss(co_teaching_weight=0.5)
+    found = loss(*network, Lessons(partner, copies, another))
+    swapped = loss(*partner, Lessons(network, another, copies))
+    torch.testing.assert_close(found["network_loss"], swapped["partner_loss"])
+    torch.testing.assert_close(found["loss"], found["network_loss"] + found["partner_loss"])
+    changed = loss(*network, Lessons(partner, another, another))
+    assert torch.equal(changed["network_loss"], found["network_loss"])
+    assert not torch.isclose(changed["partner_loss"], found["partner_loss"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_share_is_the_plain_loss_to_the_last_bit(case):
+    network, partner, copies = (Small(seed)(**batch(case)) for seed in range(3))
+    found, plain = FVLMLoss()(*network, Lessons(partner, copies, copies)), FVLMLoss()(*network)
+    assert all(torch.equal(found[name], plain[name]) for name in ("image_to_text", "text_to_image"))
+    assert torch.equal(found["network_loss"], plain["loss"]) and torch.equal(found["partner_loss"], FVLMLoss()(*partner)["loss"])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(ValueError, match=f"0 to 1, got {share}"):
+        FVLMLoss(co_teaching_weight=share)

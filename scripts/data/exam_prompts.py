@@ -1,0 +1,43 @@
+"""Wordings by which an exam is asked for diagnoses and findings."""
+
+import json
+from pathlib import Path
+
+from scripts.errors import UserError
+
+BUILT_IN = {"nasal": Path(__file__).parent / "prompts" / "nasal.json"}
+SIDES = ("positive", "negative")
+
+
+def read_exam_prompts(table: str | Path) -> dict[str, dict[str, list[str]]]:
+    """Read a prompt table of exams, {name: {"positive": [...], "negative": [...]}}, names in its order.
+
+    Args:
+        table: "nasal" (NOR, BH, NPC and the findings of the nasal lexicon, in English), or the path of a table of your own.
+
+    Raises:
+        UserError: no such table, not JSON, or an entry of another form; all faults at once.
+    """
+    path = BUILT_IN.get(str(table), Path(table))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        known = ", ".join(BUILT_IN)
+        raise UserError(
+            f"{path} is no prompt table ({error}): give the name of one that ships ({known}), or a JSON file"
+        ) from error
+    form = '{name: {"positive": [texts], "negative": [texts]}}'
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path} must hold {form}")
+    faults = [name for name, entry in content.items() if not _is_entry(entry)]
+    if faults:
+        raise UserError(f"{path}: {', '.join(faults)}: not of the form {form}, texts of at least one letter")
+    return content
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and set(entry) == set(SIDES)
+        and all(isinstance(texts, list) and all(isinstance(t, str) and t.strip() for t in texts) for texts in entry.values())
+    )
