@@ -21,7 +21,7 @@ from scripts.data.faults import Fault, describe_faults
 from scripts.data.form import Form, Notes, check_text, list_of, unknown
 from scripts.errors import UserError
 
-BUILT_IN = {path.stem: path for path in sorted((Path(__file__).parent / "prompts").glob("*.json"))}
+BUILT_IN = {name: Path(__file__).parent / "prompts" / f"{name}.json" for name in ("ct_rate", "ct_wide", "rad_chestct")}
 """Tables that come with the project, by name: ct_rate (fVLM's published 16), ct_wide (ours), rad_chestct."""
 
 _WORDINGS = list_of(check_text, "wordings", may_be_empty=False)

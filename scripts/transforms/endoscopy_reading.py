@@ -22,14 +22,14 @@ def read_frame(path: str | Path) -> np.ndarray:
     The content decides the format. EXIF orientation is not applied: boxes and masks speak of the stored pixels. Grey becomes RGB.
 
     Raises:
-        ReadError: with the file and a reason; several frames too, which `python -m scripts datalist endoscopy` takes apart.
+        ReadError: with the file and a reason; several frames too, which `read_dicom_frames` gives.
     """
     path = Path(path)
     data = _bytes_of(path)
     if is_dicom(data):
         frames = _dicom_frames(path, data)
         if len(frames) > 1:
-            raise ReadError(path, f"holds {len(frames)} frames; python -m scripts datalist endoscopy makes stills of them")
+            raise ReadError(path, f"holds {len(frames)} frames: an exam names stills, so save them as pictures first")
         frame = frames[0]
     else:
         frame = _raster(path, data)
