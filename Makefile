@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-cxr demo-ct test check bench clean setup
+.PHONY: demo demo-cxr demo-ct demo-nasal test check bench clean setup
 
 # $(call run,BUNDLE,CONFIG): a bundle's config with its phantom overlay.
 run = $(BIN)/python -m monai.bundle run --bundle_root bundles/$(1) \
 	--config_file "['bundles/$(1)/configs/$(2).json','bundles/$(1)/configs/phantom.json']"
 CXR := bundles/cxr_localization
 CT := bundles/ct_anatomy_zeroshot
+NASAL := bundles/nasal_pretraining
+NPC := bundles/npc_screening
 
-demo: demo-cxr demo-ct  ## Each bundle: phantoms, a short training from scratch, evaluation also of the weights that ship, one case asked
+demo: demo-cxr demo-ct demo-nasal  ## Each bundle: phantoms, a short training from scratch, evaluation also of the weights that ship, one case asked
 	@echo "Figures:     bundles/*/runs/demo_evaluate/metrics.json, *.csv, *.png"
 	@echo "Predictions: bundles/*/runs/demo_inference/predictions.jsonl"
 	@echo "Runs:        $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000, then http://127.0.0.1:5000"
@@ -23,7 +25,7 @@ demo-cxr: $(READY)
 	$(call run,cxr_localization,train) $(FILMS) --max_epochs 4 --output_dir $(CXR)/runs/demo_train --run_name demo_train
 	@echo "\n== The network just trained, from scratch and for two minutes =="
 	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/runs/demo_train/checkpoint_last.pt \
-		--output_dir $(CXR)/runs/demo_scratch --run_name demo_scratch --training_run $(CXR)/runs/demo_train
+		--output_dir $(CXR)/runs/demo_scratch --run_name demo_scratch --parent_run $(CXR)/runs/demo_train
 	@echo "\n== The weights that ship with the bundle, trained the same way for an hour =="
 	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/models/phantom/model.pt --calibrate False \
 		--output_dir $(CXR)/runs/demo_evaluate --run_name demo_evaluate
@@ -41,6 +43,24 @@ demo-ct: $(READY)
 		--output_dir $(CT)/runs/demo_evaluate --run_name demo_evaluate
 	$(call run,ct_anatomy_zeroshot,inference) $(VOLUMES) --checkpoint $(CT)/models/phantom/model.pt \
 		--volumes data/phantoms/demo_ct_raw/volumes/volume-1-200000.nii.gz --masks data/phantoms/demo_ct_raw/masks/volume-1-200000.nii.gz --output_dir $(CT)/runs/demo_inference
+
+demo-nasal: EXAMS := --dataset_dir data/phantoms/demo_nasal
+demo-nasal: STUDY := $(NPC)/configs/label_efficiency
+demo-nasal: $(READY)
+	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_nasal --training 150 --validation 30 --test 60
+	$(call run,nasal_pretraining,train) $(EXAMS) --max_epochs 2 --output_dir $(NASAL)/runs/demo_train --run_name demo_train
+	@echo "\n== The weights that ship with the bundle =="
+	$(call run,nasal_pretraining,evaluate) $(EXAMS) --checkpoint $(NASAL)/models/phantom/model.pt --calibrate False \
+		--output_dir $(NASAL)/runs/demo_evaluate --run_name demo_evaluate
+	@echo "\n== What these weights are worth in labels, a small version of the study in $(NPC)/docs/README.md =="
+	rm -rf $(NPC)/runs/demo_study
+	$(BIN)/python -m scripts label-efficiency $(STUDY).json,$(STUDY)_phantom.json,$(STUDY)_demo.json \
+		--dataset_dir data/phantoms/demo_nasal --output $(NPC)/runs/demo_study --jobs 2 --threads 1
+	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_exams --training 0 --validation 0 --test 6 --seed 2
+	$(call run,nasal_pretraining,inference) --exams data/phantoms/demo_exams/datalist.json \
+		--checkpoint $(NASAL)/models/phantom/model.pt --output_dir $(NASAL)/runs/demo_inference
+	$(call run,npc_screening,inference) --exams data/phantoms/demo_exams/datalist.json \
+		--checkpoint $(NPC)/models/phantom/model.pt --output_dir $(NPC)/runs/demo_inference
 
 test: $(READY)  ## The whole suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests

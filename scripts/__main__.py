@@ -71,10 +71,10 @@ def check_datalist_command(path: str, *, output: str | None = None, workers: int
 
 
 def datalist_command(source: str, *, source_dir: str, output: str, check_files: bool = True, **options: Any) -> int:
-    """Make a datalist of a public data set's folder, as its owner distributes it, and check it.
+    """Make a datalist of a public data set's folder, as its owner distributes it, or of a hospital's own export, and check it.
 
     Sources: mimic-cxr, ms-cxr, rsna-pneumonia, chexlocalize, nih-chestxray14, covid-rural, openi, case-notes, ct-rate,
-    rad-chestct, ct-folder. Each has options of its own: `python -m scripts datalist SOURCE --help` tells them.
+    rad-chestct, ct-folder, endoscopy. Each has options of its own: `python -m scripts datalist SOURCE --help` tells them.
 
     Examples:
         python -m scripts datalist rsna-pneumonia --source_dir rsna --output data/rsna/datalist.json
@@ -230,6 +230,34 @@ def export_weights_command(checkpoint: str, *, output: str, half: bool = False) 
     print(f"wrote {path}, {path.stat().st_size / 2**20:.1f} MiB")
 
 
+def label_efficiency_command(
+    study: str, *, output: str, dataset_dir: str | None = None, jobs: int = 1, threads: int | None = None
+) -> None:
+    """Compare initialisations by how many labels they need: trains and evaluates every cell, and draws the curve.
+
+    Goes on where a stopped study was. Writes label_efficiency.csv, comparisons.csv and label_efficiency.png; every training is an
+    MLflow run beneath the study's own.
+
+    Examples:
+        python -m scripts label-efficiency bundles/npc_screening/configs/label_efficiency.json --output runs/study
+
+    Args:
+        study: JSON file that says what is compared; several with commas, later ones over earlier ones.
+        output: folder of the study.
+        dataset_dir: data set, in place of the configs' own.
+        jobs: trainings at a time.
+        threads: processor threads of each training; the machine's choice by default.
+    """
+    at_a_time, of_each = whole("jobs", jobs, least=1), whole("threads", threads, least=1)
+    check_paths(study=study, output=output)
+    from scripts.studies import LabelEfficiency, StudyPlan, describe
+
+    plan = StudyPlan.read([file.strip() for file in study.split(",")])
+    arguments = {} if dataset_dir is None else {"dataset_dir": dataset_dir}
+    figures, differences = LabelEfficiency(plan, output, arguments, at_a_time, of_each).run()
+    print(describe(figures, differences))
+
+
 VERBS = {
     "check-datalist": check_datalist_command,
     "datalist": datalist_command,
@@ -237,6 +265,7 @@ VERBS = {
     "phantoms": phantoms_command,
     "convert-weights": convert_weights_command,
     "export-weights": export_weights_command,
+    "label-efficiency": label_efficiency_command,
 }
 
 

@@ -43,6 +43,8 @@ class ExamSentencesd(MapTransform, Randomizable):
         self.keep_impression = keep_impression
         self.drop_chance = drop_chance
         self.shuffle = shuffle
+        # Reading a report takes as long as loading an exam's pictures from their cache.
+        self._read: dict[str, list[ExamSentence]] = {}
 
     def randomize(self, data: Any = None) -> None:
         """Nothing to prepare: what is drawn depends on the number of sentences."""
@@ -50,7 +52,10 @@ class ExamSentencesd(MapTransform, Randomizable):
     def __call__(self, data: dict) -> dict:
         item = dict(data)
         for key in self.keys:
-            sentences = exam_sentences(item[key], self.lexicon, self.keep_impression)
+            report = item[key]
+            if report not in self._read:
+                self._read[report] = exam_sentences(report, self.lexicon, self.keep_impression)
+            sentences = self._read[report]
             if not sentences:
                 without = "" if self.keep_impression else " outside its impression"
                 raise ValueError(f"the {key} holds no sentence{without}")

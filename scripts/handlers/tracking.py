@@ -39,7 +39,7 @@ class MLflowTracker:
 
     Attached to a MONAI trainer, a run of the trainer is an MLflow run; evaluators attached as well log into it, as
     `val/...` at the trainer's iteration. Attached to evaluators only, each run of one is an MLflow run of its own, with
-    metrics `test/...` and, given `training_run`, nested under the training. Only rank 0 does anything.
+    metrics `test/...`. With `parent_run`, a run is nested under that one. Only rank 0 does anything.
 
     A run ends FINISHED; FAILED (tag `error`, artifact error.txt) when an exception leaves the engine or, after `start`,
     the program; KILLED on Ctrl-C or SIGTERM. After `kill -9` the next start with this `output_dir` marks it KILLED.
@@ -60,13 +60,14 @@ class MLflowTracker:
         seed: seed of the run.
         tags: bundle, version, paper and whatever else runs are searched by.
         resume: continue the run in `output_dir`.
-        training_run: for evaluations, the training's run id, or its output folder, or its mlflow_run_id file.
+        parent_run: run that this one stands under (an evaluation's training, a training's study): its id, its output folder, or its
+            mlflow_run_id file; None for none.
         prefix: first part of the metrics' names in an evaluation.
         wait: seconds to wait for the store at the end of a run.
 
     Raises:
         ValueError: a `tracking_uri` that MLflow no longer takes (a folder).
-        FileNotFoundError: `datalist` or a `training_run` file does not exist (at the start of the run).
+        FileNotFoundError: `datalist` or a `parent_run` file does not exist (at the start of the run).
         RuntimeError: `resume` of a run that another process still writes (at the start of the run).
     """
 
@@ -81,7 +82,7 @@ class MLflowTracker:
         seed: int | None = None,
         tags: Mapping[str, Any] | None = None,
         resume: bool = False,
-        training_run: str | Path | None = None,
+        parent_run: str | Path | None = None,
         prefix: str = "test",
         wait: float = 30.0,
     ) -> None:
@@ -89,7 +90,7 @@ class MLflowTracker:
         self.output_dir = Path(output_dir)
         self.tracking_uri, self.artifacts = facts.store_address(tracking_uri)
         self.params, self.datalist, self.seed, self.tags = params, datalist, seed, dict(tags or {})
-        self.training_run = training_run
+        self.parent_run = parent_run
         self.config = facts.running_config() if params is None else None
         self._trainer: Engine | None = None
         self._meters: dict[Engine, EngineMeter] = {}
@@ -248,8 +249,8 @@ class MLflowTracker:
         tags |= {"process.pid": process["pid"], "process.host": process["host"], "mlflow.user": facts.user()}
         tags |= {"mlflow.source.name": sys.argv[0] or "python", "mlflow.source.type": "LOCAL"}
         tags["mlflow.source.git.commit"] = tags["git.revision"]
-        if self.training_run is not None:
-            tags["training_run"] = facts.training_run_id(self.training_run)
+        if self.parent_run is not None:
+            tags["parent_run"] = facts.parent_run_id(self.parent_run)
         if self.datalist is not None:
             data = facts.datalist_facts(getattr(self.datalist, "path", self.datalist))
             self._spool.append("dataset", **data, context=tags["kind"])

@@ -235,16 +235,16 @@ def store_address(tracking_uri: str | None) -> tuple[str, str | None]:
     return f"sqlite:///{database}", (database.parent / "mlartifacts").as_uri()
 
 
-def training_run_id(training_run: str | Path) -> str:
+def parent_run_id(parent_run: str | Path) -> str:
     """A run id from itself, from an mlflow_run_id file, or from the folder that holds one.
 
     Raises:
         FileNotFoundError: a path at which there is none.
     """
-    path = Path(training_run)
+    path = Path(parent_run)
     path = path / "mlflow_run_id" if path.is_dir() else path
     if path.is_file():
         return path.read_text().strip()
     if len(path.parts) > 1:
-        raise FileNotFoundError(f"training_run: {path} does not exist; give the training's output_dir or MLflow run id, or null")
-    return str(training_run)
+        raise FileNotFoundError(f"parent_run: {path} does not exist; give the training's output_dir or MLflow run id, or null")
+    return str(parent_run)

@@ -228,10 +228,10 @@ class Sender:
 
     def _send_tags_record(self, record: dict[str, Any], sent: dict[str, Any]) -> None:
         tags = dict(record["values"])
-        training = tags.get("training_run")
+        training = tags.get("parent_run")
         if training and training.startswith(unsent_id("")):
             training = self.find(sent["experiment_id"], training.removeprefix(unsent_id(""))) or training
-            tags["training_run"] = training
+            tags["parent_run"] = training
         if training and not training.startswith(unsent_id("")):
             tags["mlflow.parentRunId"] = training
         for start in range(0, len(tags), MAX_PARAMS_TAGS_PER_BATCH):

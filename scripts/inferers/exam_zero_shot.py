@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from scripts.errors import UserError
 from scripts.inferers.exam_localizer import SCORE_LEVELS, ExamLocalizer
 from scripts.networks import ExamEmbeddings
+from scripts.networks.fvlm import unit_length
 
 
 class ExamZeroShot:
@@ -49,3 +51,24 @@ class ExamZeroShot:
     def __call__(self, exams: ExamEmbeddings) -> Tensor:
         """Probability of each answer for B exams, [B, A]: softmax of the scores over the network's temperature."""
         return (self.localizer.scores(exams, self.statements(), self.level) / exams.temperature).softmax(1)
+
+
+def class_statements(
+    localizer: ExamLocalizer, prompts: Mapping[str, Mapping[str, Sequence[str]]], class_of: Mapping[str, int]
+) -> Tensor:
+    """What each class of a screening is in words: the mean of its labels' positive wordings, [C, D], length 1.
+
+    Args:
+        localizer: encodes the wordings.
+        prompts: see `scripts.data.read_exam_prompts`.
+        class_of: position of the class by an exam's label.
+
+    Raises:
+        UserError: labels that the prompts have no entry for.
+    """
+    missing = [label for label in class_of if label not in prompts]
+    if missing:
+        raise UserError(f"the prompts have no entry for {', '.join(missing)}, only for {', '.join(prompts)}: add it to the table")
+    labels = {label: localizer.mean_sentence(prompts[label]["positive"]) for label in class_of}
+    classes = [[labels[label] for label in class_of if class_of[label] == place] for place in range(max(class_of.values()) + 1)]
+    return unit_length(torch.stack([torch.stack(statements).mean(0) for statements in classes]))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from scripts.inferers.calibration_file import CalibrationFile
 from scripts.metrics.classification import choose_threshold
@@ -24,16 +25,20 @@ class ScreeningCalibration(CalibrationFile):
 
     @classmethod
     def fit(cls, logits: ArrayLike, truth: ArrayLike) -> "ScreeningCalibration":
-        """Learn from logits [N, C] of validation exams and their classes [N]; the threshold is Youden's, of two classes only.
+        """Learn from logits [N, C] of validation exams and their classes [N].
+
+        Of two classes the threshold is Youden's (`choose_threshold`), on the difference of the logits and midway to the next lower
+        exam, so that it lies between the classes where they fall apart. It decides for every figure, accuracy too.
 
         Raises:
             ValueError: what `fit_temperature` and `choose_threshold` raise: no exam, one class alone.
         """
         temperature = fit_temperature(logits, truth)
-        probabilities = scaled_probabilities(logits, temperature)
-        if probabilities.shape[1] > 2:
+        logits = np.asarray(logits, dtype=np.float64)
+        if logits.shape[1] > 2:
             return cls(temperature)
-        return cls(temperature, min(choose_threshold(truth, probabilities[:, 1]), 1.0))
+        # Probabilities so near 1 that they are equal would leave no middle: the logits still differ.
+        return cls(temperature, float(expit(_cut(truth, logits[:, 1] - logits[:, 0]) / temperature)))
 
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Calibrated probabilities [N, C] of logits [N, C]."""
@@ -57,3 +62,9 @@ class ScreeningCalibration(CalibrationFile):
         positive, cut = probabilities[:, 1], self.threshold
         reach = np.where(positive >= cut, 1 - cut, cut)
         return np.divide(np.abs(positive - cut), reach, out=np.ones_like(positive), where=reach > 0)
+
+
+def _cut(truth: ArrayLike, differences: NDArray) -> float:
+    """Where the second class begins: midway between the lowest exam that is called and the next below it; infinity: nowhere."""
+    lowest = choose_threshold(truth, differences)
+    return lowest if np.isinf(lowest) else float((lowest + differences[differences < lowest].max()) / 2)

@@ -57,8 +57,7 @@ def two_way_scores(
     Returns:
         two score matrices [B, M], in [-1, 1].
     """
-    budget = _BLOCK_ELEMENTS.get(images.device.type, _BLOCK_ELEMENTS["cuda"])
-    rows = max(1, budget // (images.shape[1] * sentence_mask.numel()))
+    rows = _rows_of_a_block(images, images.shape[1] * sentence_mask.numel())
     blocks = [
         checkpoint(_block_scores, *block, sentences, sentence_mask, temperature, use_reentrant=False, preserve_rng_state=False)
         for block in zip(images.split(rows), image_mask.split(rows), strict=True)
@@ -76,6 +75,41 @@ def _block_scores(
     by_sentence = (masked_softmax(logits, image_there, 1) * cosines).sum(1)
     by_image = (masked_softmax(logits, sentence_there, 3) * cosines).sum(3)
     return _mean(by_sentence, sentence_mask[None], 2), _mean(by_image, image_mask[..., None], 1)
+
+
+def patch_scores(patches: Tensor, image_mask: Tensor, sentences: Tensor, temperature: float = ASSIGNMENT_TEMPERATURE) -> Tensor:
+    """How much of each sentence some place of each exam shows: t log mean_p exp(cos(patch p, sentence) / t), a soft maximum.
+
+    Multiple-instance learning: one place is enough for an exam to show a finding, and every place speaks against one that it is not
+    to show. The mean of the patches' features, which attention gives, would leave the places around a lesion free to say anything.
+    Blocks of exams go one after the other, as in `two_way_scores`.
+
+    Args:
+        patches: [B, N, P, D], length 1.
+        image_mask: [B, N] bool.
+        sentences: [K, D], length 1.
+        temperature: t; towards 0 the maximum, towards infinity the mean.
+
+    Returns:
+        [B, K], in [-1, 1].
+    """
+    rows = _rows_of_a_block(patches, patches.shape[1] * patches.shape[2] * len(sentences))
+    blocks = [
+        checkpoint(_block_patch_scores, *block, sentences, temperature, use_reentrant=False, preserve_rng_state=False)
+        for block in zip(patches.split(rows), image_mask.split(rows), strict=True)
+    ]
+    return torch.cat(blocks)
+
+
+def _block_patch_scores(patches: Tensor, image_mask: Tensor, sentences: Tensor, temperature: float) -> Tensor:
+    seen = image_mask.repeat_interleave(patches.shape[2], 1)[..., None]
+    logits = patches.flatten(1, 2) @ sentences.T / temperature
+    soft_maximum = logits.masked_fill(~seen, torch.finfo(logits.dtype).min).logsumexp(1)
+    return temperature * (soft_maximum - seen.sum(1).to(logits.dtype).log())
+
+
+def _rows_of_a_block(tensor: Tensor, elements_of_a_row: int) -> int:
+    return max(1, _BLOCK_ELEMENTS.get(tensor.device.type, _BLOCK_ELEMENTS["cuda"]) // max(1, elements_of_a_row))
 
 
 def _mean(values: Tensor, mask: Tensor, dim: int) -> Tensor:
@@ -97,12 +131,6 @@ def row_losses(scores: Tensor, compared: Tensor, positive: Tensor) -> tuple[Tens
     logs = scores.masked_fill(~compared, lowest).log_softmax(-1).masked_fill(~positive, 0)
     counts = positive.any(-1) & (compared & ~positive).any(-1)
     return torch.where(counts, -logs.sum(-1) / positive.sum(-1).clamp_min(1), 0), counts
-
-
-def mean_over_ranks(losses: Tensor, counts: Tensor) -> Tensor:
-    """Mean of the losses that count, on all ranks together; 0 that still has gradients where none does."""
-    total, number = gather_rows(losses.sum()[None]), gather_rows(counts.sum()[None])
-    return total.sum() / number.sum().clamp_min(1)
 
 
 def gather_padded(tensor: Tensor, fill: float = 0) -> Tensor:

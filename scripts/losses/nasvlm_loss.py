@@ -1,5 +1,7 @@
 """NasVLM's contrasts of exams and reports: as wholes, image by sentence, finding by finding, patch by sentence."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from scripts.losses.exam_alignment import (
     ASSIGNMENT_TEMPERATURE,
     assignments,
     gather_padded,
-    mean_over_ranks,
+    patch_scores,
     row_losses,
     two_way_scores,
 )
@@ -26,8 +28,9 @@ class NasVLMLoss(nn.Module):
     region: all exams against all reports, by `two_way_scores`; the mean of the InfoNCE of both scores.
     finding: each sentence whose region and statement are known looks for its images in its own exam; what it finds there is
         contrasted with the sentences that other exams' reports say of the same region. The same statement is a positive.
-    patch: each sentence looks for its patches in its own exam; what it finds is contrasted with the other sentences of the same
-        report (GLoRIA's local contrast kept within a report, as in PRIOR), those that say the same left out.
+    patch: as finding, but an exam shows as much of a sentence as its best places do (`patch_scores`). A contrast of attended
+        patches within a report (GLoRIA's, as PRIOR keeps it) was tried: any patch of the right image satisfies it, and heat maps
+        then point anywhere in that image.
 
     Under torch.distributed each rank scores its own exams against the reports of all, which are gathered with gradient: loss and,
     after DistributedDataParallel's mean, gradients equal those of one process with the whole batch. Terms of weight 0 are not
@@ -35,8 +38,9 @@ class NasVLMLoss(nn.Module):
 
     Args:
         exam_weight, region_weight, finding_weight, patch_weight: >= 0, at least one > 0.
-        assignment_temperature: of the softmax by which sentences find images and patches, and images sentences.
-        duplicates: "positives": sentences of other exams that say the same of a region are positives of the finding term;
+        assignment_temperature: of the softmax by which sentences find images, and images sentences, and of the soft maximum over
+            patches.
+        duplicates: "positives": sentences of other exams that say the same of a region are positives of finding and patch;
             "negatives": they are negatives, as in a plain contrast (for comparison).
 
     Raises:
@@ -89,35 +93,41 @@ class NasVLMLoss(nn.Module):
         return sum(sum(symmetric_cross_entropy(gather_rows(way / exams.temperature))) for way in scores) / 4
 
     def _finding(self, exams, texts) -> Tensor:
+        statements = self._statements(texts)
         weights = assignments(exams.images, exams.image_mask, texts.sentences, self.assignment_temperature)
-        found, sentences = (gather_padded(part) for part in (F.normalize(weights @ exams.images, dim=-1), texts.sentences))
+        found = gather_padded(F.normalize(weights @ exams.images, dim=-1))[statements.place]
+        return statements.contrast(found @ statements.sentences.T / exams.temperature)
+
+    def _patch(self, exams, texts) -> Tensor:
+        statements = self._statements(texts)
+        scores = gather_rows(patch_scores(exams.patches, exams.image_mask, statements.sentences, self.assignment_temperature))
+        return statements.contrast(scores[statements.place[0]] / exams.temperature)
+
+    def _statements(self, texts) -> "Statements":
         regions, findings = gather_padded(texts.regions, -1), gather_padded(texts.findings, -1)
         known = gather_padded(texts.sentence_mask) & (regions >= 0) & (findings >= 0)
-        exam = torch.arange(len(known), device=known.device)[:, None].expand_as(known)[known]
-        region, finding = regions[known], findings[known]
+        place = known.nonzero(as_tuple=True)
+        exam, region, finding = place[0], regions[known], findings[known]
         own = torch.eye(len(exam), dtype=torch.bool, device=exam.device)
         # One image may show two findings of a region: the exam's other sentences are neither right nor wrong.
         compared = (region[:, None] == region) & ((exam[:, None] != exam) | own)
         positive = compared & (finding[:, None] == finding) if self.duplicates == "positives" else own
-        scores = found[known] @ sentences[known].T / exams.temperature
-        ways = [row_losses(way, compared, positive) for way in (scores, scores.T)]
+        return Statements(gather_padded(texts.sentences)[known], place, compared, positive)
+
+
+class Statements(NamedTuple):
+    """The K sentences of all exams, on all ranks, of which it is known what they say of which region.
+
+    sentences: [K, D]. place: exam and place in its report, [K] each. compared, positive: [K, K] bool, of a row's sentence, which
+    others are on the same region of another exam, and which of them say the same; the sentence itself is both.
+    """
+
+    sentences: Tensor
+    place: tuple[Tensor, Tensor]
+    compared: Tensor
+    positive: Tensor
+
+    def contrast(self, scores: Tensor) -> Tensor:
+        """Scores [K, K] of what the row's exam shows with the column's sentence -> scalar, the mean of both ways."""
+        ways = [row_losses(way, self.compared, self.positive) for way in (scores, scores.T)]
         return sum(losses.sum() / counts.sum().clamp_min(1) for losses, counts in ways) / 2
-
-    def _patch(self, exams, texts) -> Tensor:
-        patches, sentences, mask = exams.patches.flatten(1, 2), texts.sentences, texts.sentence_mask
-        seen = exams.image_mask.repeat_interleave(exams.patches.shape[2], 1)[:, None]
-        found = F.scaled_dot_product_attention(sentences, patches, patches, attn_mask=seen, scale=1 / self.assignment_temperature)
-        scores = F.normalize(found, dim=-1) @ sentences.mT / exams.temperature
-        own = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
-        pairs = mask[:, :, None] & mask[:, None]
-        compared = pairs & (~_same_statement(texts) | own)
-        ways = [row_losses(way, compared, own & pairs) for way in (scores, scores.mT)]
-        return sum(mean_over_ranks(*way) for way in ways) / 2
-
-
-def _same_statement(texts) -> Tensor:
-    """Which sentences of a report say the same, [B, R, R] bool: the same words, or a known statement on the same region."""
-    words = (texts.sentences[:, :, None] == texts.sentences[:, None]).all(-1)  # each different sentence is encoded once
-    known = (texts.regions >= 0) & (texts.findings >= 0)
-    same = [ids[:, :, None] == ids[:, None] for ids in (texts.regions, texts.findings)]
-    return words | (known[:, :, None] & same[0] & same[1])

@@ -61,6 +61,17 @@ class ExamClassifier(nn.Module):
         """What a checkpoint must hold beside the weights to build this network again (`scripts.weights.load_exam_classifier`)."""
         return {**self.exam_encoder.architecture, "classes": self.classes}
 
+    @torch.no_grad()
+    def start_at(self, statements: Tensor, temperature: float) -> None:
+        """Let the linear layer begin as the zero-shot classifier: its logits are cosines over the temperature.
+
+        Args:
+            statements: what each class is in words, embedded by the encoder's own NasVLM, [C, D], length 1.
+            temperature: of that NasVLM.
+        """
+        self.head.weight.copy_(statements / (temperature * self._scale))
+        self.head.bias.zero_()
+
     def train(self, mode: bool = True) -> "ExamClassifier":
         """As of any module, but a frozen encoder stays in evaluation mode."""
         super().train(mode)

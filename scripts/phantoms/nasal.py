@@ -6,7 +6,8 @@ writes images and masks (8-bit PNG), `datalist.json` and `prompts.json`. An exam
 report; its class is NOR, BH or NPC, a third each, its site one of three hospitals that differ in colour, resolution and field of
 view. "centre C" occurs in the test split only. One exam in five belongs to a hard pair (see `scripts.phantoms.nasal_plan`).
 
-Every record has `label` and `site`; pretraining looks at neither. Validation and test have `regions` too, the region that each
+Every record has `site`, and `label` but for most of the training exams, which stand for an archive that nobody labelled: the first
+500 have one. Validation and test have `regions` too, the region that each
 image shows, and `findings`, an entry for each image that shows one, with box, mask and as `text` the sentence of the report that
 states it (none where the report leaves it out).
 """
@@ -20,6 +21,9 @@ from scripts.phantoms.nasal_case import write_case
 from scripts.phantoms.nasal_plan import CLASSES, FINDINGS, REGIONS, SPLITS
 from scripts.phantoms.nasal_words import prompt_table
 from scripts.phantoms.writing import written
+
+LABELLED = 500
+"""Training exams that have a label, the first ones."""
 
 __all__ = ["CLASSES", "FINDINGS", "REGIONS", "prompt_table", "write_phantoms"]
 
@@ -58,6 +62,8 @@ def write_phantoms(
         (output / folder).mkdir(parents=True, exist_ok=True)
     splits: dict[str, list[dict]] = {split: [] for split in SPLITS}
     for split, record in cases:
+        if split == "training" and len(splits[split]) >= LABELLED:
+            del record["label"]
         splits[split].append(record)
     write_json_atomically(output / "prompts.json", prompt_table())
     description = f"Synthetic nasal endoscopy made by scripts.phantoms.nasal, seed {seed}; no patient is behind it."

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scripts.transforms.endoscopy_reading import read_frame
 from scripts.transforms.endoscopy_view import EndoscopyView, find_field_of_view
+from scripts.transforms.picture_cache import PictureCache
 from scripts.transforms.read_error import ReadError
 
 logger = logging.getLogger(__name__)
@@ -32,18 +33,23 @@ class LoadEndoscopyd(MapTransform, Randomizable):
         size: side S of the square, in pixels.
         max_images: at most so many pictures; of more, `subset` says which.
         subset: "even": evenly spaced ones, the first among them; "random": a fresh choice every time. They keep their order.
+        cache_dir: for training: the squares are kept there and read from there the next time, `views` are not given.
 
     Raises:
         ValueError: no picture of the exam can be read, or another `subset`.
     """
 
-    def __init__(self, keys: str = "images", size: int = 224, max_images: int = 8, subset: str = "even") -> None:
+    def __init__(
+        self, keys: str = "images", size: int = 224, max_images: int = 8, subset: str = "even", cache_dir: str | None = None
+    ) -> None:
         super().__init__(keys)
         if subset not in ("even", "random") or max_images < 1:
             raise ValueError(f'subset must be "even" or "random" and max_images at least 1, got {subset!r} and {max_images}')
         self.size = size
         self.max_images = max_images
         self.subset = subset
+        # The recipe holds what the squares depend on: a new way of finding the field of view is a new number.
+        self.cache = PictureCache(cache_dir, f"field of view 1, {size} pixels") if cache_dir else None
 
     def randomize(self, data: Any = None) -> None:
         """Nothing to prepare: the order is drawn for each exam's own number of pictures."""
@@ -55,18 +61,15 @@ class LoadEndoscopyd(MapTransform, Randomizable):
         return record
 
     def _read(self, paths: Sequence[str], key: Hashable) -> dict[Hashable, Any]:
-        seen: dict[int, tuple[Tensor, EndoscopyView]] = {}
+        seen: dict[int, tuple[Tensor, EndoscopyView | None]] = {}
         faults: list[str] = []
         for place in self._order(len(paths)):
             if len(seen) == self.max_images:
                 break
             try:
-                frame = read_frame(paths[place])
+                seen[place] = self._seen(paths[place])
             except ReadError as error:
                 faults.append(str(error))
-                continue
-            view = EndoscopyView(find_field_of_view(frame), self.size)
-            seen[place] = view.apply(frame), view
         if not seen:
             raise ValueError(
                 f"none of the exam's {len(paths)} images can be read; the first: {faults[0] if faults else 'no image'}"
@@ -74,11 +77,20 @@ class LoadEndoscopyd(MapTransform, Randomizable):
         for fault in faults:
             logger.warning("an image is left out of its exam: %s", fault)
         places = sorted(seen)
-        return {
-            key: torch.stack([seen[place][0] for place in places]),
-            "image_places": places,
-            "views": [seen[place][1] for place in places],
-        }
+        views = {} if self.cache else {"views": [seen[place][1] for place in places]}
+        return {key: torch.stack([seen[place][0] for place in places]), "image_places": places, **views}
+
+    def _seen(self, path: str) -> tuple[Tensor, EndoscopyView | None]:
+        if self.cache is None:
+            frame = read_frame(path)
+            view = EndoscopyView(find_field_of_view(frame), self.size)
+            return view.apply(frame), view
+        square = self.cache.get(path, lambda: self._square(path))
+        return torch.from_numpy(square).float() / 255, None
+
+    def _square(self, path: str) -> np.ndarray:
+        frame = read_frame(path)
+        return EndoscopyView(find_field_of_view(frame), self.size).square(frame)
 
     def _order(self, count: int) -> list[int]:
         """Places in the order in which they are tried."""

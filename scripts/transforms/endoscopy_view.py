@@ -66,8 +66,11 @@ def _lit_hull(lit: np.ndarray) -> np.ndarray | None:
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     # A dark lumen may part the picture; parts of some size are of the same view, what is left of text is not.
     parts = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= _PART * stats[largest, cv2.CC_STAT_AREA]]
-    rows, columns = np.nonzero(np.isin(labels, parts))
-    return cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
+    seen = np.isin(labels, parts)
+    rows = np.flatnonzero(seen.any(axis=1))
+    # The first and last of each row have the same hull as all, and are few.
+    first, last = seen[rows].argmax(axis=1), seen.shape[1] - 1 - seen[rows, ::-1].argmax(axis=1)
+    return cv2.convexHull(np.concatenate([np.stack([ends, rows], axis=1) for ends in (first, last)]).astype(np.int32))
 
 
 def _filled(hull: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -121,9 +124,12 @@ class EndoscopyView:
 
     def apply(self, frame: np.ndarray) -> Tensor:
         """Fit a picture, RGB uint8 [H, W, 3], into the square, float32 [3, size, size] in [0, 1]; outside the view it is black."""
+        return torch.from_numpy(self.square(frame)).float() / 255
+
+    def square(self, frame: np.ndarray) -> np.ndarray:
+        """As `apply`, uint8 [3, size, size]."""
         seen = np.where(self._cut(self.inside)[..., None], self._cut(frame), 0).astype(np.uint8)
-        channels = [self.letterbox.apply(np.ascontiguousarray(seen[..., channel])) for channel in range(3)]
-        return torch.from_numpy(np.stack(channels)).float() / 255
+        return np.stack([self.letterbox.apply(np.ascontiguousarray(seen[..., channel])) for channel in range(3)])
 
     def to_native(self, maps: Tensor | np.ndarray) -> np.ndarray:
         """Bring maps [..., size, size] back to the picture, [..., H, W]; NaN outside the field of view."""

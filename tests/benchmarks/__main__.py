@@ -1,14 +1,15 @@
 """Run benchmarks: `python -m tests.benchmarks` those of speed and memory; by name, `python -m tests.benchmarks prompts phantoms`.
 
 They assert nothing; each prints one table with its targets beside. Run them on a machine that does nothing else. `phantoms`,
-`ablation`, `ct_phantoms` and `ct_ablation` train networks (a quarter of an hour to one hour on two cores) and run by name only.
+`ablation` and those of other tasks with these names train networks (a quarter of an hour to two hours on two cores): they run by
+name only.
 """
 
 import argparse
 import importlib
 
-BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking", "volumes", "ct")
-STUDIES = ("phantoms", "ablation", "ct_phantoms", "ct_ablation")
+BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking", "volumes", "ct", "exam")
+STUDIES = ("phantoms", "ablation", "ct_phantoms", "ct_ablation", "nasal_phantoms", "nasal_ablation")
 
 
 def main() -> None:

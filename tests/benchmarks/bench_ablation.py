@@ -14,7 +14,7 @@ from tests.benchmarks.measure import print_table
 from tests.benchmarks.study import Study, interval
 
 SEEDS, EPOCHS = (1, 2, 3), 3
-VARIANTS = {"all levels": [], "report level alone": ["--sentence_weight", "0", "--word_weight", "0"]}
+VARIANTS = {"all levels": {}, "report level alone": {"sentence_weight": 0, "word_weight": 0}}
 # Name of a reading, the variant that it reads, and the maps.
 READINGS = [
     ("all levels", "all levels", None),
@@ -27,9 +27,9 @@ MEASURES = ("cnr", "pointing", "miou")
 def evaluated(study: Study, number: int, seed: int) -> dict[str, float]:
     """CNR, pointing game, mIoU and macro AUC of a reading of a variant."""
     _, variant, maps = READINGS[number]
-    checkpoint = study.trained(variant, seed, "--max_epochs", str(EPOCHS), *VARIANTS[variant])
-    choice = ["--map_levels", maps] if maps else []
-    metrics = study.evaluated(f"reading{number}", checkpoint, "--pictures", "0", *choice)
+    checkpoint = study.trained(variant, seed, max_epochs=EPOCHS, **VARIANTS[variant])
+    choice = {"map_levels": maps} if maps else {}
+    metrics = study.evaluated(f"reading{number}", checkpoint, pictures=0, **choice)
     found = {measure: metrics["localization"]["all"][measure]["estimate"] for measure in MEASURES}
     return found | {"auc": metrics["classification"]["macro"]["auc"]["estimate"]}
 

@@ -15,17 +15,17 @@ from tests.benchmarks.study import Study, interval
 SEEDS = (1, 2, 3)
 # Overlays and arguments of each variant.
 VARIANTS = {
-    "by anatomy, calibrated targets": ((), []),
-    "by anatomy, plain targets": ((), ["--calibrated", "False"]),
-    "by anatomy, soft targets of a pair": ((), ["--co_teaching_weight", "0.3"]),
-    "whole volumes (CLIP)": (("global",), []),
+    "by anatomy, calibrated targets": ((), {}),
+    "by anatomy, plain targets": ((), {"calibrated": False}),
+    "by anatomy, soft targets of a pair": ((), {"co_teaching_weight": 0.3}),
+    "whole volumes (CLIP)": (("global",), {}),
 }
 
 
 def macro_auc(study: Study, variant: str, seed: int, epochs: int) -> float:
     overlays, arguments = VARIANTS[variant]
-    checkpoint = study.trained(variant, seed, "--max_epochs", str(epochs), *arguments, overlays=overlays)
-    metrics = study.evaluated("test", checkpoint, "--calibrate", "False", "--calibration", "False", overlays=overlays)
+    checkpoint = study.trained(variant, seed, overlays, max_epochs=epochs, **arguments)
+    metrics = study.evaluated("test", checkpoint, overlays, calibrate=False, calibration=False)
     return metrics["macro"]["auc"]["estimate"]
 
 

@@ -106,7 +106,7 @@ def make_step(kind: str, sizes: Sizes, paper_size: bool = False, device: str = "
     torch.manual_seed(0)
     name, side, bert = ("resnet50", 224, BERT_BASE) if paper_size else ("resnet18", 128, SMALL_BERT)
     text_encoder = AnatomyTextEncoder(bert, embedding_size=WIDTH, pooling="mean")
-    network = NasVLM(ImageEncoder(name, WIDTH, side), text_encoder).train().to(device)
+    network = NasVLM(ImageEncoder(name, WIDTH, side), text_encoder, patch_level="words").train().to(device)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-4)
     images, inputs = make_batch(sizes, side, device)
     rest = NasVLMLoss(region_weight=0)

@@ -50,7 +50,7 @@ def trained(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(trained, shared, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluate")
-    where = ["--checkpoint", trained / "checkpoint_last.pt", "--output_dir", output, "--training_run", trained]
+    where = ["--checkpoint", trained / "checkpoint_last.pt", "--output_dir", output, "--parent_run", trained]
     text = CT.run(("evaluate", "phantom"), *shared, *SMALL[2:], *where, "--published_protocol", "True")
     return output, text
 

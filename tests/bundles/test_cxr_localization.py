@@ -41,7 +41,7 @@ def trained(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(trained, shared, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluate")
-    checkpoint = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--training_run", trained]
+    checkpoint = ["--checkpoint", trained / "checkpoint_last.pt", "--film_size", "96", "--parent_run", trained]
     arguments = [*shared, *checkpoint, "--output_dir", output, "--published_protocol", "True"]
     text = CXR.run(("evaluate", "phantom"), *arguments)
     return output, text

@@ -43,7 +43,7 @@ def trained(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(trained, shared, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluate")
-    where = ["--checkpoint", trained / "checkpoint_last.pt", "--output_dir", output, "--training_run", trained]
+    where = ["--checkpoint", trained / "checkpoint_last.pt", "--output_dir", output, "--parent_run", trained]
     text = NASAL.run(("evaluate", "phantom"), *shared, "--image_size", 64, "--pictures", 4, *where)
     return output, text
 

@@ -16,7 +16,7 @@ from tests.bundles.nasal_exams import BROKEN, small_exams
 from tests.small_nasvlm import SIZE, new_network, write_text_model
 
 SCREENING = Bundle("npc_screening")
-NETWORK = {"image_size": 64, "batch_size": 4, "max_epochs": 2}
+NETWORK = {"image_size": 64, "batch_size": 4, "max_epochs": 2, "least_exams_per_epoch": 8}
 SMALL = [part for name, value in NETWORK.items() for part in (f"--{name}", value)]
 
 
@@ -51,7 +51,7 @@ def probed(shared, start, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(probed, shared, tmp_path_factory):
     output = tmp_path_factory.mktemp("evaluate")
-    where = ["--checkpoint", probed / "checkpoint_best.pt", "--output_dir", output, "--training_run", probed]
+    where = ["--checkpoint", probed / "checkpoint_best.pt", "--output_dir", output, "--parent_run", probed]
     text = SCREENING.run(("evaluate", "phantom"), *shared, "--image_size", 64, *where)
     return output, text
 

@@ -174,14 +174,14 @@ def test_validation_logs_into_the_training_at_its_step(uri, tmp_path):
 
 def test_evaluation_is_a_run_of_its_own_under_its_training(uri, tmp_path):
     train(MLflowTracker("e", tmp_path / "training", tracking_uri=uri, params={}))
-    tracker = MLflowTracker("e", tmp_path / "eval", tracking_uri=uri, params={}, training_run=tmp_path / "training")
+    tracker = MLflowTracker("e", tmp_path / "eval", tracking_uri=uri, params={}, parent_run=tmp_path / "training")
     evaluator = Engine(lambda engine, batch: engine.state.metrics.update(cnr=1.5))
     tracker.attach(evaluator)
     evaluator.run([0])
     training, evaluation = runs(uri)
     assert evaluation.info.run_id == (tmp_path / "eval" / "mlflow_evaluation_run_id").read_text().strip()
     assert evaluation.data.metrics["test/cnr"] == 1.5 and evaluation.data.tags["kind"] == "evaluation"
-    assert evaluation.data.tags["training_run"] == evaluation.data.tags["mlflow.parentRunId"] == training.info.run_id
+    assert evaluation.data.tags["parent_run"] == evaluation.data.tags["mlflow.parentRunId"] == training.info.run_id
 
 
 def _raise_again(engine, error):

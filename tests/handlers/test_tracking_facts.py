@@ -73,11 +73,11 @@ def test_store_address(monkeypatch, tmp_path):
             facts.store_address(folder)
 
 
-def test_training_run_id_by_id_file_or_folder(tmp_path):
+def test_parent_run_id_by_id_file_or_folder(tmp_path):
     (tmp_path / "mlflow_run_id").write_text("abc\n")
-    assert facts.training_run_id("abc") == facts.training_run_id(tmp_path) == facts.training_run_id(tmp_path / "mlflow_run_id")
-    with pytest.raises(FileNotFoundError, match="training_run"):
-        facts.training_run_id(tmp_path / "none")
+    assert facts.parent_run_id("abc") == facts.parent_run_id(tmp_path) == facts.parent_run_id(tmp_path / "mlflow_run_id")
+    with pytest.raises(FileNotFoundError, match="parent_run"):
+        facts.parent_run_id(tmp_path / "none")
 
 
 def test_batch_size():

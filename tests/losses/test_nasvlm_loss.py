@@ -61,15 +61,25 @@ def plain_region(exams, texts):
     return sum(plain_symmetric(way / exams.temperature) for way in ways) / 2
 
 
-def plain_finding(exams, texts, duplicates):
-    images, sentences = unpadded(exams, texts)
+def image_found_by(exams, exam, sentence):
+    images = exams.images[exam][exams.image_mask[exam]]
+    return normalize((images @ sentence / 0.1).softmax(0) @ images, dim=0)
+
+
+def patch_score(exams, exam, sentence):
+    patches = exams.patches[exam][exams.image_mask[exam]].flatten(0, 1)
+    return 0.1 * (patches @ sentence / 0.1).exp().mean().log()
+
+
+def plain_statements(exams, texts, duplicates, score):
+    """Contrast of sentences of one region over exams; score(exam, its own sentence, sentence to compare with)."""
+    _, sentences = unpadded(exams, texts)
     known = [
         (exam, int(texts.regions[exam, row]), int(texts.findings[exam, row]), sentence)
         for exam, report in enumerate(sentences)
         for row, sentence in enumerate(report)
         if texts.regions[exam, row] >= 0 and texts.findings[exam, row] >= 0
     ]
-    found = [normalize((images[e] @ s / 0.1).softmax(0) @ images[e], dim=0) for e, _, _, s in known]
     ways = []
     for turned in (False, True):
         losses = []
@@ -77,7 +87,7 @@ def plain_finding(exams, texts, duplicates):
             logits, right = [], []
             for other, (exam_b, region_b, finding_b, text_b) in enumerate(known):
                 if one == other or (region == region_b and exam != exam_b):
-                    logits.append((found[other] @ text if turned else found[one] @ text_b) / exams.temperature)
+                    logits.append((score(exam_b, text_b, text) if turned else score(exam, text, text_b)) / exams.temperature)
                     right.append(one == other or (duplicates == "positives" and finding == finding_b))
             if not all(right):
                 logs = torch.stack(logits).log_softmax(0)
@@ -86,34 +96,12 @@ def plain_finding(exams, texts, duplicates):
     return sum(ways) / 2
 
 
-def plain_patch(exams, texts):
-    _, sentences = unpadded(exams, texts)
-    ways = []
-    for turned in (False, True):
-        losses = []
-        for exam, report in enumerate(sentences):
-            patches = exams.patches[exam][exams.image_mask[exam]].flatten(0, 1)
-            found = [normalize((patches @ s / 0.1).softmax(0) @ patches, dim=0) for s in report]
-            said = list(zip(texts.regions[exam].tolist(), texts.findings[exam].tolist(), strict=True))
-            for one, sentence in enumerate(report):
-                others = [
-                    row
-                    for row, other in enumerate(report)
-                    if row == one or not (torch.equal(other, sentence) or (said[row] == said[one] and min(said[one]) >= 0))
-                ]
-                if len(others) > 1:
-                    logits = torch.stack([found[row] @ sentence if turned else found[one] @ report[row] for row in others])
-                    losses.append(-(logits / exams.temperature).log_softmax(0)[others.index(one)])
-        ways.append(sum(losses) / len(losses))
-    return sum(ways) / 2
-
-
 def plain_loss(exams, texts, duplicates="positives"):
     terms = {
         "exam": plain_symmetric(exams.exam @ texts.report.T / exams.temperature),
         "region": plain_region(exams, texts),
-        "finding": plain_finding(exams, texts, duplicates),
-        "patch": plain_patch(exams, texts),
+        "finding": plain_statements(exams, texts, duplicates, lambda exam, own, text: image_found_by(exams, exam, own) @ text),
+        "patch": plain_statements(exams, texts, duplicates, lambda exam, own, text: patch_score(exams, exam, text)),
     }
     return {"loss": sum(WEIGHTS[name] * term for name, term in terms.items()), **terms}
 
@@ -173,13 +161,22 @@ def test_one_image_and_one_sentence_are_fine(counts):
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
-def test_nothing_known_of_the_sentences_leaves_the_finding_term_silent():
+@pytest.mark.parametrize("term", ["finding", "patch"])
+def test_nothing_known_of_the_sentences_leaves_a_term_silent(term):
     network, batch = SmallNasVLM(), make_batch([2, 2], [2, 2])
     exams, texts = network(batch._replace(regions=torch.full_like(batch.regions, -1)))
-    loss = alone("finding")(exams, texts)["loss"]
+    loss = alone(term)(exams, texts)["loss"]
     assert loss == 0
     loss.backward()  # a rank of many must not hang
     assert not network.patch.weight.grad.any()
+
+
+def test_one_place_is_enough_for_an_exam_to_show_a_finding():
+    lesion, wall = torch.eye(4, dtype=torch.float64)[:2]
+    patches = wall.expand(2, 1, 9, 4).clone()
+    patches[0, 0, 5] = lesion
+    scores = alignment.patch_scores(patches, torch.ones(2, 1, dtype=torch.bool), lesion[None])
+    assert scores[0, 0] > 0.75 and scores[1, 0] == pytest.approx(0, abs=1e-9)
 
 
 def test_the_same_statement_everywhere_has_nothing_to_be_told_from():

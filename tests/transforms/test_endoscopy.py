@@ -148,3 +148,16 @@ def test_real_frames(shared_data):
     for path in (folder / "vocalfolds").glob("*/*.png"):
         if not path.stem.endswith("label"):
             assert find_field_of_view(read_frame(path)).mean() > 0.97, path
+
+
+def test_squares_from_the_cache_equal_those_made_anew(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        cv2.imwrite(str(path), picture("circle")[0])
+    record = {"images": [str(path) for path in paths]}
+    plain = LoadEndoscopyd(size=32)(record)
+    cached = LoadEndoscopyd(size=32, cache_dir=str(tmp_path / "cache"))
+    for _ in range(2):
+        again = cached(record)
+        assert torch.equal(again["images"], plain["images"]) and "views" not in again
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 3

@@ -12,6 +12,7 @@ from scripts.data.sources import (
     covid_rural,
     ct_folder,
     ct_rate,
+    endoscopy,
     mimic_cxr,
     ms_cxr,
     nih_chestxray14,
@@ -33,6 +34,7 @@ SOURCES_OF: dict[str, dict[str, Build]] = {
         "case-notes": case_notes.build,
     },
     "ct": {"ct-rate": ct_rate.build, "rad-chestct": rad_chestct.build, "ct-folder": ct_folder.build},
+    "nasal": {"endoscopy": endoscopy.build},
 }
 """Sources of each task."""
 SOURCES: dict[str, Build] = {name: build for sources in SOURCES_OF.values() for name, build in sources.items()}

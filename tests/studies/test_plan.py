@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import UserError
+from scripts.studies import StudyPlan
+
+CONFIGS = Path(__file__).resolve().parents[2] / "bundles" / "npc_screening" / "configs"
+
+
+def changed(tmp_path, **keys):
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(keys))
+    return [CONFIGS / "label_efficiency.json", path]
+
+
+def test_the_plans_that_ship_are_sound_and_merge():
+    plan = StudyPlan.read([CONFIGS / "label_efficiency.json", CONFIGS / "label_efficiency_phantom.json"])
+    assert plan.overlays == ("phantom",) and plan.arguments["held_out"] == ["centre C"]
+    assert len(plan.seeds) == 5 and plan.fractions == (0.01, 0.1, 1.0)
+    for step in plan.initialisations.values():
+        for overlay in step.overlays:
+            assert (CONFIGS / f"{overlay}.json").is_file()
+
+
+def test_all_faults_of_a_plan_are_told(tmp_path):
+    with pytest.raises(UserError) as caught:
+        StudyPlan.read(
+            changed(
+                tmp_path,
+                initialisations={"mine": {"pretraining": "none such"}},
+                fractions=[0, 0.5],
+                comparisons=[["mine", 0.5, "yours", 0.5]],
+            )
+        )
+    for part in ('"mine" starts from pretraining "none such"', "fraction 0 is not above 0", '"yours" with fraction 0.5 is no cell'):
+        assert part in str(caught.value)
+
+
+def test_unknown_and_missing_keys_and_files(tmp_path):
+    with pytest.raises(UserError, match='"seed" is not among'):
+        StudyPlan.read(changed(tmp_path, seed=1))
+    path = tmp_path / "empty.json"
+    path.write_text("{}")
+    with pytest.raises(UserError, match='"fractions" is missing'):
+        StudyPlan.read([path])
+    with pytest.raises(UserError, match="does not exist"):
+        StudyPlan.read([tmp_path / "absent.json"])
