@@ -7,7 +7,8 @@ English word; the longest one wins at each place. All keys may be left out.
     findings        for each finding `words`; `words_in`, words that mean it in one region only and there come first; `region`,
                     where it is if a sentence names none; `vague`: it counts only where a sentence states nothing more definite
     normal          words that call a region normal
-    negations       deny what follows, up to a comma or one of `scope_ends`; `negations_after` deny what stands before
+    negations       deny what follows, up to a comma or one of `scope_ends`; `negations_after` deny what stands before. A list that
+                    goes on to an "or" is denied as a whole, up to a part that opens with one of `tissues`: a statement of its own
     sides           words for "left", "right" and "both"
     headings        headings of the sections "findings", "impression" and "others" beside those of `scripts.data.reports`
 
@@ -28,7 +29,7 @@ _FOLDER = Path(__file__).parent / "lexicons"
 REGIONS: tuple[str, ...] = tuple(json.loads((_FOLDER / "nasal_regions.json").read_text(encoding="utf-8")))
 """Regions of the nose and nasopharynx, in the order of their numbers."""
 
-_LISTS = ("normal", "negations", "negations_after", "scope_ends")
+_LISTS = ("normal", "negations", "negations_after", "scope_ends", "tissues")
 _NAMED_LISTS = ("regions", "sides", "headings")
 _FINDING_KEYS = {"words": list, "words_in": dict, "region": str, "vague": bool}
 
@@ -39,8 +40,8 @@ class LexiconError(UserError):
 
 @dataclass(frozen=True)
 class Word:
-    """A word found in a text: its kind ("finding", "normal", "negations", "negations_after", "scope_ends"), the finding that it
-    means, and where it stands."""
+    """A word found in a text: its kind ("finding", "normal", "negations", "negations_after", "scope_ends", "tissues"), the finding
+    that it means, and where it stands."""
 
     kind: str
     name: str
@@ -85,7 +86,7 @@ class ExamLexicon:
     implied: dict[str, str] = field(default_factory=dict)
     vague: set[str] = field(default_factory=set)
     cues: dict[str, str] = field(default_factory=dict)
-    """Kind by word: normal, negations, negations_after, scope_ends."""
+    """Kind by word: normal, negations, negations_after, scope_ends, tissues."""
     sides: dict[str, str] = field(default_factory=dict)
     headings: dict[str, str] = field(default_factory=dict)
 

@@ -48,7 +48,11 @@ class ExamSentence(NamedTuple):
 
     @property
     def statement(self) -> int:
-        """A number for region and findings (or "normal"), the same in every run and language; 63 bits of SHA-256. -1 unknown."""
+        """A number for region and findings (or "normal"), the same in every run and language; 63 bits of SHA-256. -1 unknown.
+
+        The side is no part of it: the image of a left polyp shows what that of a right one shows, mirrored, so the two must not be
+        told apart as if one were right and the other wrong.
+        """
         if self.region is None or not (self.findings or self.normal):
             return -1
         said = f"{self.region}|{'+'.join(self.findings) or 'normal'}"
@@ -140,6 +144,10 @@ def _judge(text: str, words: list[Word]) -> tuple[list[str], bool]:
     before = 0
     for word in words:
         between = text[before : word.start]
+        if word.kind == "tissues":
+            # Only as the first word of its part: "no oedema of the mucosa, polyp or pus" is one list.
+            denied_from = None if re.search("[,，;；]", between) else denied_from
+            continue
         if denied_from is not None and re.search("[,，;；]", between) and not _OR.search(text[word.start - 4 :]):
             denied_from = None
         if word.kind == "scope_ends":

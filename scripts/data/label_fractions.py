@@ -1,10 +1,11 @@
-"""A share of the labels: nested subsets of patients, for studies of how few labels suffice."""
+"""What a training may learn from: a share of the labels, in nested subsets of patients, and no exam of a held-out centre."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
+from scripts.data.datalist import Datalist
 from scripts.errors import UserError
 
 
@@ -46,3 +47,36 @@ def label_fraction(records: Sequence[dict], fraction: float, seed: int) -> list[
         count = int(np.ceil(round(fraction * len(order), 6)))
         chosen.update(patients[label][index] for index in order[:count])
     return [record for record in records if record["patient_id"] in chosen]
+
+
+def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
+    """Centres to hold out, in alphabetical order, each of them known to the datalist.
+
+    Args:
+        cases: whose records name their centre as `site`.
+        centres: names.
+
+    Raises:
+        UserError: centres that no record comes from: a misspelt one would hold out nobody.
+    """
+    if isinstance(centres, str):
+        raise UserError(f"held_out must be a list of centres, got '{centres}': write it as \"['{centres}']\"")
+    sites = {record["site"] for records in cases.splits.values() for record in records if record.get("site")}
+    unknown = sorted(set(centres) - sites)
+    if unknown:
+        there = f"it has {', '.join(sorted(sites))}" if sites else "its records name no site"
+        raise UserError(f"{cases.path}: held_out names {', '.join(unknown)}, which no exam comes from: {there}. Correct held_out")
+    return sorted(set(centres))
+
+
+def outside_centres(cases: Datalist, split: str, centres: Sequence[str]) -> list[dict]:
+    """Records of a split but those of held-out centres.
+
+    Raises:
+        UserError: what `known_centres` raises, or no record left.
+    """
+    held_out = known_centres(cases, centres)
+    records = [record for record in cases.split(split) if record.get("site") not in held_out]
+    if not records:
+        raise UserError(f"{cases.path}: {split} holds no exam outside the held-out centres ({', '.join(held_out)})")
+    return records

@@ -21,6 +21,7 @@ from scripts.engines.exam_rows import (
     selection_rows,
     sentence_rows,
     stated_findings,
+    view_of,
 )
 from scripts.errors import UserError
 from scripts.inferers.exam_calibration import ExamCalibration
@@ -89,7 +90,8 @@ class ExamEvaluator(Evaluator):
         for found in placed:
             finding = record["findings"][found.number]
             probability = float(probabilities[finding["label"]])
-            output["phrases"].append(localization_row(who, finding, found, probability, self.calibration))
+            view = view_of(finding, told, record.get("regions", ()))
+            output["phrases"].append(localization_row(who, finding, found, probability, self.calibration, view))
             output["answers"].append((case, finding, found))
 
     def _weights(self, exam: ExamEmbeddings, sentences: Sequence[str]) -> np.ndarray:

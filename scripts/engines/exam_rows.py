@@ -106,11 +106,31 @@ def size_of(share: float | None) -> str | None:
     return None if share is None else ("small", "medium", "large")[int(np.searchsorted(SIZE_LIMITS, share))]
 
 
+def view_of(finding: dict, told: Sequence[tuple[str, str | None]], regions: Sequence[str | None]) -> str:
+    """Whether a finding is judged on an image of the region that its sentence speaks of ("own_view"), or on one of another region
+    that shows it too ("other_view"): an obliterated fossa at the edge of a look at the nasopharynx. "" where either is unknown.
+
+    Args:
+        finding: of a datalist record.
+        told: text and region (None: none known) of each sentence of the report.
+        regions: the region that each image of the record shows, None where unknown.
+    """
+    shown = regions[finding["image_index"]] if regions else None
+    stated = finding.get("text") or ""
+    spoken = {region for text, region in told if region and text.rstrip(".。") in stated}
+    return "" if shown is None or not spoken else "own_view" if shown in spoken else "other_view"
+
+
 def localization_row(
-    who: dict[str, str], finding: dict, found: PlacedFinding, probability: float, calibration: ExamCalibration
+    who: dict[str, str], finding: dict, found: PlacedFinding, probability: float, calibration: ExamCalibration, view: str = ""
 ) -> dict[str, Any]:
-    """How well a finding's heat map points at it on its image, in the form of `scripts.metrics.localization_summary`."""
+    """How well a finding's heat map points at it on its image, in the form of `scripts.metrics.localization_summary`; `view`: see
+    `view_of`.
+
+    A finding that lies outside the part of its image that the network saw is missed: `seen` is False, pointing and contrast are 0.
+    """
     share = float(found.truth.mean())
+    seen = bool((found.truth & ~np.isnan(found.heat)).any())
     regions = finding_regions(found.heat, calibration)
     shown = np.any([np.zeros_like(found.truth), *(region.mask for region in regions)], axis=0)
     ious, dices = iou_at_thresholds(min_max(found.heat), found.truth), dice(min_max(found.heat), found.truth)
@@ -122,11 +142,12 @@ def localization_row(
         "image_index": finding["image_index"],
         "probability": probability,
         "regions": len(regions),
-        "tags": "",
+        "tags": view,
         "size": size_of(share),
         "area_fraction": share,
-        "pointing": pointing_game(found.heat, found.truth),
-        "cnr": cnr(found.heat, found.truth),
+        "seen": seen,
+        "pointing": pointing_game(found.heat, found.truth) if seen else 0.0,
+        "cnr": cnr(found.heat, found.truth) if seen else 0.0,
         "miou": float(ious.mean()),
         "mdice": float(dices.mean()),
         **{f"iou_{threshold}": float(value) for threshold, value in zip(THRESHOLDS, ious, strict=True)},

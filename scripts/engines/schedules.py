@@ -14,7 +14,7 @@ class WarmupCosine(LambdaLR):
     A warm-up longer than an epoch goes on to its end. Call `step` after every iteration.
 
     Args:
-        optimizer: its first group's rate is what the warm-up reaches; other groups keep their ratio to it.
+        optimizer: its default rate is what the warm-up reaches; groups keep their ratio to it.
         warmup_iterations: length of the warm-up; 0 for none.
         epoch_length: iterations an epoch.
         max_epochs: epochs of the training.
@@ -24,7 +24,7 @@ class WarmupCosine(LambdaLR):
     def __init__(
         self, optimizer: Optimizer, warmup_iterations: int, epoch_length: int, max_epochs: int, final_learning_rate: float
     ) -> None:
-        highest = optimizer.param_groups[0]["lr"]
+        highest = optimizer.defaults["lr"]
 
         def factor(iteration: int) -> float:
             if iteration < warmup_iterations:

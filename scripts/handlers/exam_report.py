@@ -98,7 +98,8 @@ class ExamReport:
                 self.tracker.log_figure("overlays", figure, step=0)
 
     def _summary(self, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
-        summary: dict[str, Any] = {}
+        cases, told = len(self._parts["diagnoses"]), len(self._parts["patients"])
+        summary: dict[str, Any] = {"exams": cases, "exams_without_sentence": cases - told}
         if len(set(self._parts["patients"])) > 1:
             exams, reports = (torch.stack(self._parts[name]) for name in ("exams", "reports"))
             summary["retrieval"] = summarize_retrieval(exams, reports, self._parts["patients"], seed=self.seed)
@@ -106,6 +107,7 @@ class ExamReport:
             summary |= summarize_choices(tables["per_sentence"], self.seed)
         if "per_finding" in tables:
             summary["localization"] = summarize_phrases(tables["per_finding"], self.seed)["localization"]
+            summary["findings_outside_view"] = int((~tables["per_finding"]["seen"]).sum())
         if "per_label" in tables:
             summary["findings"] = summarize_labels(tables["per_label"], self.label_thresholds, self.seed)
         if "per_exam" in tables:
@@ -177,7 +179,10 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
 
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
-    lines = []
+    lines = [
+        f"{'exams':<44}{summary['exams']:>7}",
+        f"{'exams without a sentence to use':<44}{summary['exams_without_sentence']:>7}",
+    ]
     for way in ("exam_to_report", "report_to_exam"):
         for measure, value in summary.get("retrieval", {}).get(way, {}).items():
             lines.append(f"{way + ' ' + measure:<44}{summary['retrieval']['cases']:>7}{cell(value):>23}")
@@ -192,4 +197,6 @@ def describe(summary: dict[str, Any]) -> str:
     for name, part in summary.get("localization", {}).items():
         cells = "  ".join(f"{measure} {cell(part.get(measure))}" for measure in measures)
         lines.append(f"{'localization ' + name:<44}{part['cases']:>7}  {cells}")
+    if summary.get("findings_outside_view"):
+        lines.append(f"{'findings outside the view, misses above':<44}{summary['findings_outside_view']:>7}")
     return "\n".join(lines)

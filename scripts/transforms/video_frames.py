@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from scripts.transforms.endoscopy_reading import SMALLEST_SIDE, read_dicom_frames
@@ -145,7 +145,7 @@ def _frame_rate(path: str | Path) -> float:
     return rate
 
 
-def _dicom_header(path: str | Path):
+def _dicom_header(path: str | Path) -> Dataset:
     try:
         return dcmread(path, stop_before_pixels=True)
     except (OSError, InvalidDicomError, ValueError, AttributeError) as error:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from ignite.engine import Events
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
 from scripts.data.datalist import load_datalist
@@ -159,6 +159,25 @@ def test_two_ranks_train(shared, tmp_path):
 def test_ablations_train(exams, tmp_path, change):
     workflow(exams, tmp_path, **change).run()
     assert (tmp_path / "checkpoint_best.pt").is_file()
+
+
+def test_held_out_centres_are_pretrained_without(exams, tmp_path):
+    parser = workflow(exams, tmp_path, held_out=["centre A", "centre C"]).parser
+    for part in ("train", "validate"):
+        assert {record["site"] for record in parser.get_parsed_content(f"{part}#dataset").data} == {"centre B"}
+    with pytest.raises((UserError, RuntimeError)) as caught:
+        workflow(exams, tmp_path, held_out=["center A"])
+    assert "held_out names center A" in str(caught.value) + str(caught.value.__cause__)
+
+
+def test_an_exam_whose_report_is_its_impression_alone_is_evaluated(exams):
+    parser = ConfigParser()
+    parser.read_config([NASAL.folder / "configs" / f"{name}.json" for name in ("evaluate", "phantom")])
+    parser.update({"image_size": 64, "dataset_dir": str(exams), "cache_dir": None})
+    record = load_datalist(exams / "datalist.json").split("test")[0]
+    prepare = parser.get_parsed_content("preprocessing")
+    assert prepare(dict(record))["sentences"]
+    assert prepare({**record, "report": "Impression: Suspected NPC."})["sentences"] == []
 
 
 def test_train_has_what_monai_tools_look_for(exams, tmp_path):

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.data.datalist import load_datalist
 from scripts.data.predictions import read_predictions
 from scripts.errors import UserError
+from scripts.networks import ExamClassifier
+from scripts.weights import load_exam_encoder
 from tests.bundles.commands import TWO_RANKS, Bundle
 from tests.bundles.nasal_exams import BROKEN, small_exams
 from tests.small_nasvlm import SIZE, new_network, write_text_model
@@ -76,7 +78,7 @@ def workflow(exams, output, overlay, **overrides):
 @pytest.mark.slow
 def test_a_linear_probe_changes_the_head_alone(probed, start):
     before, after = (torch.load(path, weights_only=True) for path in (start, probed / "checkpoint_last.pt"))
-    assert after["classes"] == ["NOR", "BH", "NPC"]
+    assert after["classes"] == ["NOR", "BH", "NPC"] and after["preprocessing"]["held_out"] == ["centre C"]
     kept = [key for key in after["network"] if key.startswith("exam_encoder.")]
     assert kept and all(torch.equal(after["network"][key], before["network"][key]) for key in kept)
     rejected = [json.loads(line)["case_id"] for line in (probed / "rejected.jsonl").read_text().splitlines()]
@@ -145,6 +147,24 @@ def test_two_ranks_train_from_random_weights(shared, tmp_path):
     assert len(torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]) == 2
 
 
+def test_every_validation_exam_is_validated_once(exams, start, tmp_path):
+    flow = workflow(exams, tmp_path, "linear_probe", start=str(start))
+    seen = [name for batch in flow.parser.get_parsed_content("validate#dataloader") for name in batch["case_ids"]]
+    assert sorted(seen) == sorted(case["exam_id"] for case in load_datalist(exams / "datalist.json").split("validation"))
+
+
+def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
+    network = ExamClassifier(load_exam_encoder(start), ["NOR", "BH", "NPC"])
+    facts = {"image_size": 64, "held_out": ["centre A"]}
+    torch.save({"network": network.state_dict(), "preprocessing": facts, **network.architecture}, tmp_path / "model.pt")
+    parser = ConfigParser()
+    parser.read_config([SCREENING.folder / "configs" / f"{name}.json" for name in ("evaluate", "phantom")])
+    parser.update({"image_size": 64, "checkpoint": str(tmp_path / "model.pt"), "dataset_dir": str(exams)})
+    with pytest.raises(RuntimeError) as caught:
+        parser.get_parsed_content("network_def")
+    assert "held_out ['centre A'] (now ['centre C'])" in str(caught.value) + str(caught.value.__cause__)
+
+
 def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
     assert not workflow(exams, tmp_path, "linear_probe", start=str(start)).check_properties()
 
@@ -154,6 +174,7 @@ def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
     [
         ({"screening_task": "cancer"}, "screening_task must be"),
         ({"held_out": ["centre A", "centre B"]}, "no exam of class"),
+        ({"held_out": ["center C"]}, "held_out names center C"),
         ({"image_size": 96}, "image_size 64 (now 96)"),
         ({"start": "nowhere.pt"}, "no checkpoint at nowhere.pt"),
     ],

@@ -94,17 +94,15 @@ def test_two_epochs_an_inference_and_its_pictures(shared_data, tmp_path):
     assert all(value.isfinite().all() for value in state["network"].values())
 
     exams = tmp_path / "datalist.json"
-    NASAL.run(("inference", "phantom"), "--checkpoint", train / "checkpoint_last.pt", "--exams", exams, "--output_dir", out)
+    weights = ["--checkpoint", train / "checkpoint_last.pt", "--calibration", "False"]
+    NASAL.run(("inference", "phantom"), *weights, "--exams", exams, "--output_dir", out)
     records = {record["exam_id"]: record for records in load_datalist(exams).splits.values() for record in records}
     cases = {case["case_id"]: case for case in read_predictions(out)}
     assert set(cases) == set(records)
     for name, case in cases.items():
         assert len(case["images"]) == len(records[name]["images"])
         assert sum(finding["probability"] for finding in case["findings"][:3]) == pytest.approx(1, abs=1e-4)
-        for finding in case["findings"]:
-            if finding["mask"]:
-                image = Image.open(case["images"][finding["image_index"]])
-                assert Image.open(finding["mask"]).size == image.size
+        assert all(0 <= finding["image_index"] < len(case["images"]) for finding in case["findings"][3:])
     pictures = sorted((out / "overlays").glob("*.png"))
     assert len(pictures) == len(records)
     assert all(np.asarray(Image.open(picture)).std() > 5 for picture in pictures)

@@ -1,8 +1,11 @@
-"""Nested shares of the labels."""
+"""Nested shares of the labels; centres held out."""
+
+from pathlib import Path
 
 import pytest
 
-from scripts.data.label_fractions import label_fraction
+from scripts.data.datalist import Datalist
+from scripts.data.label_fractions import known_centres, label_fraction, outside_centres
 from scripts.errors import UserError
 
 RECORDS = [{"exam_id": str(n), "patient_id": f"p{n // 2}", "label": ("NOR", "BH", "NPC")[n // 2 % 3]} for n in range(600)]
@@ -28,3 +31,17 @@ def test_bad_input_is_refused():
         label_fraction(RECORDS, 0, 1)
     with pytest.raises(UserError, match="records 0 "):
         label_fraction([{"exam_id": "1", "label": "NOR"}], 1, 1)
+
+
+def test_held_out_centres_are_left_out_and_must_be_known():
+    records = [{"exam_id": "1", "site": "B"}, {"exam_id": "2", "site": "A"}, {"exam_id": "3"}]
+    cases = Datalist(Path("datalist.json"), "nasal", "", {"training": records, "test": [{"exam_id": "4", "site": "C"}]}, "0" * 64)
+    assert known_centres(cases, ["C", "A"]) == ["A", "C"]  # one that the test split alone has is known
+    assert [record["exam_id"] for record in outside_centres(cases, "training", ["A", "C"])] == ["1", "3"]
+    assert outside_centres(cases, "training", []) == records
+    with pytest.raises(UserError, match="held_out names b, center A, which no exam comes from: it has A, B, C"):
+        outside_centres(cases, "training", ["A", "center A", "b"])
+    with pytest.raises(UserError, match="test holds no exam outside"):
+        outside_centres(cases, "test", ["C"])
+    with pytest.raises(UserError, match="must be a list"):
+        known_centres(cases, "A")

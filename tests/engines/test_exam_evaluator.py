@@ -90,6 +90,17 @@ def test_rows_follow_from_the_embeddings(findings, cases):
     ]
 
 
+def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, cases):
+    cases[0]["sentences"] = []
+    engine = ExamEvaluator("cpu", [ExamCases()(cases)], findings, ExamCalibration())
+    engine.run()
+    output = engine.state.output
+    assert output["patients"] == ["b"] and len(output["exams"]) == len(output["reports"]) == 1
+    for name in ("diagnoses", "labels", "phrases"):
+        assert "a" in {row["case_id"] for row in output[name]}
+    assert [row["kind"] for row in output["sentences"] if row["case_id"] == "a"] == ["selection"]
+
+
 def test_calibration_needs_findings_with_a_place(findings, cases):
     fitted = calibrate_exams(findings, [ExamCases()(cases)], torch.device("cpu"))
     assert set(fitted.thresholds) == {"polyp"} and -0.5 <= fitted.heat_cut <= 0.9

@@ -13,6 +13,7 @@ from scripts.engines.exam_rows import (
     selection_rows,
     sentence_rows,
     stated_findings,
+    view_of,
 )
 from scripts.inferers import ExamCalibration
 
@@ -57,6 +58,15 @@ def test_localization_in_native_pixels(tmp_path):
     assert right["size"] == "medium" and right["area_fraction"] == pytest.approx(200 / 2400)
     wrong = localization_row(WHO, finding, PlacedFinding(0, 0, truth, np.flip(truth, 0) * 1.0), 0.9, ExamCalibration())
     assert (wrong["pointing"], wrong["region_iou"]) == (0, 0) and wrong["cnr"] < 0
+    assert right["seen"] and wrong["seen"]
+
+
+def test_a_finding_outside_the_view_is_a_miss():
+    truth, heat = np.zeros((40, 60), bool), np.random.default_rng(0).random((40, 60))
+    truth[:10, :10], heat[:, :20] = True, np.nan
+    row = localization_row(WHO, {"label": "mass", "image_index": 2}, PlacedFinding(0, 0, truth, heat), 0.9, ExamCalibration())
+    assert not row["seen"]
+    assert [row[measure] for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")] == [0] * 5
 
 
 def test_labels_are_known_only_where_findings_are():
@@ -71,3 +81,14 @@ def test_labels_are_known_only_where_findings_are():
 def test_a_class_that_was_not_asked_for_is_not_known():
     assert diagnosis_row(WHO, RECORD, ["NOR", "NPC"], np.array([0.3, 0.7])) == {**WHO, "truth": "NPC", "NOR": 0.3, "NPC": 0.7}
     assert diagnosis_row(WHO, {"label": "other"}, ["NOR", "NPC"], np.array([0.3, 0.7]))["truth"] is None
+
+
+def test_a_finding_is_judged_on_an_image_of_its_sentence_s_region_or_of_another():
+    told = [("The septum is straight.", "septum"), ("The right fossa is obliterated.", "fossa of rosenmueller")]
+    regions = ["fossa of rosenmueller", "nasopharynx", None]
+
+    def view(index, text="The right fossa is obliterated."):
+        return view_of({"image_index": index, "text": text}, told, regions)
+
+    assert [view(0), view(1), view(2)] == ["own_view", "other_view", ""]
+    assert view(0, None) == view(0, "Something else.") == view_of({"image_index": 0}, told, ()) == ""

@@ -39,3 +39,11 @@ def test_a_warm_up_longer_than_an_epoch_goes_on():
     found = [first for first, _ in rates(12, 3, warmup_iterations=5, max_epochs=4, final_learning_rate=0.0)]
     assert found[:5] == sorted(found[:5]) and found[4] < 1e-4
     assert found[5] == pytest.approx(1e-4 * (1 + 2**-0.5) / 2) and found[5:] == sorted(found[5:], reverse=True)
+
+
+def test_a_first_group_of_a_small_rate_warms_up_like_the_others():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (1e-6, 1e-3)]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3)
+    WarmupCosine(optimizer, warmup_iterations=10, epoch_length=5, max_epochs=4, final_learning_rate=0.0)
+    first, last = (group["lr"] for group in optimizer.param_groups)
+    assert last == pytest.approx(1e-6) and first == pytest.approx(1e-9)

@@ -5,7 +5,7 @@ Layout:
     SOURCE_DIR/
       1001.nii.gz or 1001.nii       a NIfTI volume, or
       1001/*.dcm                    a folder with one DICOM series, or whatever path the table gives
-    TABLE (CSV with commas, semicolons or tabs, UTF-8; or Excel's .xlsx, where openpyxl is installed)
+    TABLE (CSV with commas, semicolons or tabs, UTF-8; or Excel's .xlsx)
       one row a volume: its id, its patient, its report in one column or two, labels
 
 So a hospital's export is read, whatever its columns are called:
@@ -17,20 +17,16 @@ So a hospital's export is read, whatever its columns are called:
 import logging
 import os
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from scripts.data.sources.ct_records import add_masks, joined_report, labels_of
+from scripts.data.sources.own_table import read_own_table, report_bad_ids
 from scripts.data.sources.tables import OWN_SPLIT, SourceFaults, folder_of, keep_present
 from scripts.data.splits import split_by_patient
 
 logger = logging.getLogger(__name__)
 
-EXCEL_ENDINGS = (".xlsx", ".xlsm")
-SEPARATORS = (",", ";", "\t")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -79,10 +75,10 @@ def build(
     columns = {"id_column": [id_column], "patient_column": [patient_column], "labels_columns": list(labels_columns)}
     columns |= {option: [column] for option, column in sections.items()}
     columns["volume_column"] = [] if volume_column is None else PLACEHOLDER.findall(volume_column) or [volume_column]
-    rows = _read_rows(path, columns, faults)
+    rows = read_own_table(path, columns, faults)
     faults.stop_if_any()
 
-    _report_bad_ids(rows, [id_column, patient_column, *columns["volume_column"]], path, faults)
+    report_bad_ids(rows, [id_column, patient_column, *columns["volume_column"]], path, faults)
     labels = labels_of(rows, labels_columns, id_column, path, faults)
     records = []
     for row, row_labels in zip(rows.to_dict("records"), labels, strict=True):
@@ -113,50 +109,6 @@ def _report_columns(
         way_out = "give --report_column, or --findings_column and --impression_column, or --labels_columns"
         faults.add(faults.folder, "neither reports nor labels are asked for", way_out)
     return given
-
-
-def _read_rows(path: Path, columns: dict[str, list[str]], faults: SourceFaults) -> pd.DataFrame:
-    """Rows of the table, cells as stripped text; unreadable tables and columns that it has not are noted by option."""
-    wanted = {column for listed in columns.values() for column in listed}
-    try:
-        is_excel = path.suffix.lower() in EXCEL_ENDINGS
-        rows = pd.read_excel(path, engine="openpyxl", dtype=str, na_filter=False) if is_excel else _read_csv(path, wanted)
-    except ImportError:
-        faults.add(path, "is Excel, which openpyxl reads", "pip install openpyxl, or save the sheet as CSV (UTF-8)")
-        return pd.DataFrame()
-    except UnicodeDecodeError as error:
-        faults.add(path, f"is not UTF-8 text (byte {error.start})", "save it as CSV (UTF-8)")
-        return pd.DataFrame()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        # ValueError covers pandas' parser and empty-data errors; the last two are a damaged .xlsx.
-        faults.add(path, f"cannot be read ({type(error).__name__}: {error})", "save it again as CSV (UTF-8)")
-        return pd.DataFrame()
-    rows.columns = [str(column).strip() for column in rows.columns]
-    missing = [f"{column} (--{option})" for option, listed in columns.items() for column in listed if column not in rows]
-    if missing:
-        faults.add(path, "columns missing", f"it has {', '.join(rows.columns)}; name these", missing)
-    elif rows.empty:
-        faults.add(path, "holds no row", "give the table of the volumes")
-    return rows.apply(lambda column: column.str.strip())
-
-
-def _read_csv(path: Path, wanted: set[str]) -> pd.DataFrame:
-    """The table by the separator whose header has most of the wanted columns: spreadsheets write what their country does."""
-    headers = {sep: pd.read_csv(path, sep=sep, nrows=0, encoding="utf-8-sig").columns for sep in SEPARATORS}
-    separator = max(SEPARATORS, key=lambda sep: len(wanted & {column.strip() for column in headers[sep]}))
-    return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-
-
-def _report_bad_ids(rows: pd.DataFrame, columns: Sequence[str], path: Path, faults: SourceFaults) -> None:
-    """Note blank cells by row, the header being row 1, and values of the first of `columns` that repeat."""
-    for column in dict.fromkeys(columns):
-        blank = [f"row {row + 2}" for row in rows.index[rows[column] == ""]]
-        if blank:
-            faults.add(path, f"{column} is blank", "fill it in, or take the row out", blank)
-    ids = rows[columns[0]]
-    repeated = ids[ids.duplicated() & (ids != "")].unique()
-    if len(repeated):
-        faults.add(path, f"{columns[0]} occurs more than once", "give every volume an id of its own", repeated)
 
 
 def _without_silent(records: list[dict], key: str) -> list[dict]:

@@ -4,7 +4,7 @@ Layout:
 
     SOURCE_DIR/
       e1/*.jpg, e1/*.dcm, e1/*.mp4   a folder an exam, or whatever pattern --images gives: "{exam}_*.jpg", "{patient}/{exam}/*.png"
-    TABLE (CSV with commas, semicolons or tabs, UTF-8; or Excel's .xlsx, where openpyxl is installed)
+    TABLE (CSV with commas, semicolons or tabs, UTF-8; or Excel's .xlsx)
       one row an exam: its id, its patient, its report, and what else is known: diagnosis, hospital, split, names of its images
 
 So an export is read, whatever its columns are called:
@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from scripts.data.files import atomic_path, write_json_atomically
 from scripts.data.screening import LABELS
-from scripts.data.sources.ct_folder import _read_rows, _report_bad_ids
+from scripts.data.sources.own_table import read_own_table, report_bad_ids
 from scripts.data.sources.tables import OWN_SPLIT, SourceFaults, files_below, folder_of
 from scripts.data.splits import split_by_patient
 from scripts.errors import UserError
@@ -114,10 +114,10 @@ def build(
     named = {"report_column": report_column, "label_column": label_column, "site_column": site_column}
     named |= {"split_column": split_column, "images_column": images_column}
     columns = {"exam_column": [exam_column], "patient_column": [patient_column]}
-    rows = _read_rows(path, columns | {option: [column] for option, column in named.items() if column is not None}, faults)
+    rows = read_own_table(path, columns | {option: [column] for option, column in named.items() if column is not None}, faults)
     faults.stop_if_any()
 
-    _report_bad_ids(rows, [exam_column, patient_column], path, faults)
+    report_bad_ids(rows, [exam_column, patient_column], path, faults)
     kept = {"exam_id": exam_column, "patient_id": patient_column, "report": report_column, "label": label_column}
     kept |= {"site": site_column, "split": split_column, "images": images_column}
     rows = pd.DataFrame({key: rows[column] for key, column in kept.items() if column is not None})

@@ -1,5 +1,3 @@
-import sys
-
 import pandas as pd
 import pytest
 
@@ -145,15 +143,7 @@ def test_unreadable_tables(scans, tmp_path):
         ct_folder.build(scans, excel, **ASKED, **SECTIONS)
 
 
-def test_excel_without_openpyxl(scans, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
-    (tmp_path / "t.xlsx").write_bytes(b"PK")
-    with pytest.raises(SourceError, match=r"pip install openpyxl, or save the sheet as CSV"):
-        ct_folder.build(scans, tmp_path / "t.xlsx", **ASKED, **SECTIONS)
-
-
 def test_excel(scans, tmp_path):
-    pytest.importorskip("openpyxl")
     rows = [(*row[:4], int(row[4]) if row[4] else None, row[5]) for row in ROWS]
     pd.DataFrame(rows, columns=COLUMNS).to_excel(tmp_path / "t.xlsx", index=False)
     asked = {**ASKED, **SECTIONS, "labels_columns": ("Emphysema",)}

@@ -121,7 +121,6 @@ def test_ids_with_signs_of_patterns_are_taken_as_they_are(tmp_path, table):
 
 
 def test_excel(hospital):
-    pytest.importorskip("openpyxl")
     path = hospital[1].with_suffix(".xlsx")
     pd.read_csv(hospital[1], dtype=str).to_excel(path, index=False)
     assert endoscopy.build(hospital[0], path, **labelled()) == endoscopy.build(*hospital, **labelled())
