@@ -72,7 +72,7 @@ class ScreeningInference(Evaluator):
                 {"label": name, "probability": float(value), "confidence": confidence}
                 for name, value in zip(self.network.classes, probabilities[0], strict=True)
             ]
-            seen = self._images(case, parts[0, decision].float().cpu(), answer.attention[0].tolist())
+            seen = self._images(case, parts[0, decision].float().cpu(), answer.attention[0, decision].tolist())
             for image in seen:
                 marked = [{"box": list(region.box), "mask": region.mask} for region in image["regions"]]
                 shared = {**entries[decision], "image_index": image["index"]}

@@ -14,7 +14,7 @@ from scripts.handlers.exam_overlays import exam_picture
 from scripts.handlers.figures import grid_figure
 from scripts.handlers.tables import cell, without_nan, write_csv
 from scripts.handlers.tracking import MLflowTracker
-from scripts.metrics.bootstrap import bootstrap_interval, weighted_mean
+from scripts.metrics.bootstrap import patient_interval
 from scripts.metrics.classification_summary import summarize_labels
 from scripts.metrics.exam_retrieval import summarize_retrieval
 from scripts.metrics.localization_summary import summarize_phrases
@@ -133,18 +133,14 @@ def summarize_choices(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
         if kind == "selection":
             slices |= {f"size {size}": chosen for size, chosen in part.groupby("size")}
         summary[kind] = {
-            name: {"hit": _interval(chosen, seed), "chance": float(chosen["chance"].mean()), "cases": len(chosen)}
+            name: {
+                "hit": patient_interval(chosen["hit"], chosen["patient_id"].tolist(), seed=seed),
+                "chance": float(chosen["chance"].mean()),
+                "cases": len(chosen),
+            }
             for name, chosen in slices.items()
         }
     return summary
-
-
-def _interval(rows: pd.DataFrame, seed: int) -> dict[str, float]:
-    """Interval of hits over patients; the estimate alone where there is one patient, who cannot be resampled."""
-    if rows["patient_id"].nunique() < 2:
-        return {"estimate": float(rows["hit"].mean()), "lower": float("nan"), "upper": float("nan")}
-    interval = bootstrap_interval(rows["hit"], rows["patient_id"].tolist(), weighted_mean, seed=seed)
-    return {"estimate": interval.estimate, "lower": interval.lower, "upper": interval.upper}
 
 
 def summarize_diagnoses(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:

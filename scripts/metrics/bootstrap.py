@@ -122,6 +122,20 @@ def bootstrap_interval(
     return Interval(*map(_plain, (estimate, lower, upper, (~np.isnan(spread)).mean(axis=0))))
 
 
+def patient_interval(
+    values: ArrayLike, patients: Sequence[Any], statistic: Statistic = weighted_mean, n: int = 1000, seed: int = 0
+) -> dict[str, float]:
+    """A `bootstrap_interval` of one number as reports hold it: {"estimate", "lower", "upper"}.
+
+    One patient alone cannot be resampled: the estimate stands without bounds (NaN) then.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(set(patients)) < 2:
+        return {"estimate": float(statistic(values, np.ones((1, len(values))))[0]), "lower": float("nan"), "upper": float("nan")}
+    estimate, lower, upper, _ = bootstrap_interval(values, patients, statistic, n, seed)
+    return {"estimate": estimate, "lower": lower, "upper": upper}
+
+
 def paired_bootstrap(
     values_a: ArrayLike,
     values_b: ArrayLike,

@@ -1,13 +1,13 @@
 """What several trainings of one kind reach on the same exams: means over seeds, with intervals over seeds and patients."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scripts.metrics.bootstrap import Statistic, bootstrap_interval, weighted_auc, weighted_mean
+from scripts.metrics.bootstrap import Statistic, patient_interval, weighted_auc, weighted_mean
 
 RESAMPLES = 2000
 
@@ -47,12 +47,12 @@ def summarize_cell(tables: Mapping[int, pd.DataFrame], exams: NDArray | None = N
     chosen = np.ones(len(first), bool) if exams is None else exams
     patients = first["patient_id"][chosen].tolist()
     right = np.stack([_right(table)[chosen] for table in tables.values()], axis=1)
-    found = {"accuracy": _interval(right, patients, weighted_mean)}
+    found = {"accuracy": patient_interval(right, patients, mean_over_seeds(weighted_mean), RESAMPLES)}
     columns = [name for name in first.columns if name.startswith("probability ")]
     if len(columns) == 2:
         truth = first["truth"].to_numpy(float)[chosen]
         scores = [np.stack([table[columns[1]].to_numpy(float)[chosen], truth], axis=1) for table in tables.values()]
-        found["auc"] = _interval(np.stack(scores, axis=1), patients, weighted_auc)
+        found["auc"] = patient_interval(np.stack(scores, axis=1), patients, mean_over_seeds(weighted_auc), RESAMPLES)
     return found
 
 
@@ -75,12 +75,7 @@ def compare_cells(
     rows = _aligned({(0, key): table for key, table in first.items()} | {(1, key): table for key, table in second.items()})
     chosen = np.ones(len(rows), bool) if exams is None else exams
     differences = np.stack([_right(first[key]) - _right(second[key]) for key in first], axis=1)[chosen]
-    return _interval(differences, rows["patient_id"][chosen].tolist(), weighted_mean)
-
-
-def _interval(values: NDArray, patients: list, statistic: Callable) -> dict[str, Any]:
-    found = bootstrap_interval(values, patients, mean_over_seeds(statistic), n=RESAMPLES)
-    return {"estimate": found.estimate, "lower": found.lower, "upper": found.upper}
+    return patient_interval(differences, rows["patient_id"][chosen].tolist(), mean_over_seeds(weighted_mean), RESAMPLES)
 
 
 def _right(table: pd.DataFrame) -> NDArray:

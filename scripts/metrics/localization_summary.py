@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from scripts.metrics.bootstrap import Interval, bootstrap_interval, by_finding, macro, weighted_mean
+from scripts.metrics.bootstrap import by_finding, macro, patient_interval, weighted_mean
 from scripts.metrics.localization import false_region_rate_at_recall
 
 MEASURES = ("pointing", "cnr", "miou", "mdice", "region_iou")
@@ -35,13 +34,13 @@ def summarize_phrases(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
         slices |= {f"tag {tag}": placed[placed["tags"].fillna("").str.split().map(lambda t, tag=tag: tag in t)] for tag in tags}
         summary["localization"] = {name: _measures(part, seed) for name, part in slices.items()}
         summary["localization"]["macro"] = {
-            measure: _interval(by_finding(placed[measure], placed["label"])[0], placed, macro(weighted_mean), seed)
+            measure: _interval(by_finding(placed[measure], placed["label"])[0], placed, seed, macro(weighted_mean))
             for measure in MEASURES
         } | {"cases": len(placed)}
     if rows["probability"].isna().all():  # no calibration: nothing was said about presence, and no region drawn
         return {"localization": {name: _without(part, "region_iou") for name, part in summary["localization"].items()}}
     for kind, part in rows.groupby("kind"):
-        summary["shown"][kind] = _interval((part["regions"] > 0).astype(float), part, weighted_mean, seed) | {"cases": len(part)}
+        summary["shown"][kind] = _interval(part["regions"] > 0, part, seed) | {"cases": len(part)}
     absent = rows[rows["kind"] == "absent"]
     if len(found) and len(absent):
         rate = false_region_rate_at_recall(found["probability"], absent["probability"], 0.8)
@@ -54,16 +53,8 @@ def _without(part: dict[str, Any], measure: str) -> dict[str, Any]:
 
 
 def _measures(part: pd.DataFrame, seed: int) -> dict[str, Any]:
-    return {measure: _interval(part[measure], part, weighted_mean, seed) for measure in MEASURES} | {"cases": len(part)}
+    return {measure: _interval(part[measure], part, seed) for measure in MEASURES} | {"cases": len(part)}
 
 
-def _interval(values: Any, rows: pd.DataFrame, statistic: Any, seed: int) -> dict[str, float]:
-    """Interval over patients; estimate alone where there is one patient, who cannot be resampled."""
-    values = np.asarray(values, dtype=np.float64)
-    if rows["patient_id"].nunique() < 2:
-        return {"estimate": float(statistic(values, np.ones((1, len(values))))[0]), "lower": float("nan"), "upper": float("nan")}
-    return _plain(bootstrap_interval(values, rows["patient_id"].tolist(), statistic, seed=seed))
-
-
-def _plain(interval: Interval) -> dict[str, float]:
-    return {"estimate": interval.estimate, "lower": interval.lower, "upper": interval.upper}
+def _interval(values: Any, rows: pd.DataFrame, seed: int, statistic: Any = weighted_mean) -> dict[str, float]:
+    return patient_interval(values, rows["patient_id"].tolist(), statistic, seed=seed)

@@ -16,8 +16,13 @@ _STEM = re.compile(r"backbone\.(conv1|bn1)\.|patch_embeddings|position_embedding
 _STAGE, _BLOCK = re.compile(r"backbone\.layer(\d+)\."), re.compile(r"blocks\.(\d+)\.")
 
 
+# Of the softmax by which a class chooses images: that by which sentences choose them in NasVLM's pretraining.
+IMAGE_TEMPERATURE = 0.1
+
+
 class ExamLogits(NamedTuple):
-    """What B exams are taken for. logits: [B, C]. attention: [B, N], how much each image counted. image_mask: [B, N] bool."""
+    """What B exams are taken for. logits: [B, C]. attention: [B, C, N], how much each image counts for each class; sums to 1 over
+    images. image_mask: [B, N] bool, False for padding."""
 
     logits: Tensor
     attention: Tensor
@@ -31,12 +36,17 @@ class ExamLabels(NamedTuple):
 
 
 class ExamClassifier(nn.Module):
-    """A linear layer on the exam's embedding, scaled so that its entries are about 1 in size.
+    """A linear layer on the images' embeddings, whose classes choose the images that speak for them.
+
+    A class's logit is the mean of its linear layer over the exam's images, weighted by a softmax of the cosine between image and
+    the class's direction: as sentences choose images in the pretraining, so that the pretrained network's zero-shot classifier is
+    one of these (`start_at`). A lesion that one of eight images shows is not averaged away. Embeddings are scaled so that their
+    entries are about 1 in size.
 
         classifier = ExamClassifier(load_exam_encoder("runs/train/checkpoint_best.pt"), ["NOR", "BH", "NPC"])
 
     Args:
-        exam_encoder: pretrained or fresh; its patch head is not used and is frozen.
+        exam_encoder: pretrained or fresh; its patch head and its pooling are not used and are frozen.
         classes: names of the C classes.
         frozen: train the linear layer alone (a linear probe): the encoder keeps its weights and its batch statistics.
 
@@ -52,6 +62,7 @@ class ExamClassifier(nn.Module):
         self.classes = list(classes)
         self.frozen = frozen
         exam_encoder.patch_head.requires_grad_(False)
+        exam_encoder.pooling.requires_grad_(False)
         if frozen:
             exam_encoder.requires_grad_(False)
         self.head = nn.Linear(exam_encoder.embedding_size, len(self.classes))
@@ -85,7 +96,7 @@ class ExamClassifier(nn.Module):
 
     def classify(self, images: Tensor, image_index: Tensor) -> ExamLogits:
         """Classify exams: images [V, 3, H, W], image_index [B, N] into V, -1 for padding."""
-        return self._read(self._last_maps(images), image_index)[0]
+        return self._read(unit_length(self._embed(self._last_maps(images))), image_index)
 
     @torch.no_grad()
     def contributions(self, images: Tensor, image_index: Tensor) -> tuple[ExamLogits, Tensor]:
@@ -98,13 +109,12 @@ class ExamClassifier(nn.Module):
             logits, and [B, C, N, h, w]; 0 for padding.
         """
         maps = self._last_maps(images)
-        answer, pooled_length = self._read(maps, image_index)
-        cells = self.exam_encoder.image_encoder.report_map(maps)
-        cells = cells / cells.mean((2, 3), keepdim=True).norm(dim=1, keepdim=True)  # of the image's embedding, before length 1
-        directions = (self.head.weight - self.head.weight.mean(0)) * self._scale
-        parts = torch.einsum("vdhw,cd->vchw", cells, directions) / cells[0, 0].numel()
-        share = answer.attention / pooled_length
-        return answer, (pick(parts, image_index) * share[..., None, None, None]).transpose(1, 2)
+        embeddings = self._embed(maps)
+        answer = self._read(unit_length(embeddings), image_index)
+        cells = self.exam_encoder.image_encoder.report_map(maps) / embeddings.norm(dim=1)[:, None, None, None]
+        parts = torch.einsum("vdhw,cd->vchw", cells, self.head.weight * self._scale) / cells[0, 0].numel()
+        parts = pick(parts, image_index).transpose(1, 2) * answer.attention[..., None, None]
+        return answer, parts - parts.mean(1, keepdim=True)
 
     @property
     def _scale(self) -> float:
@@ -115,13 +125,18 @@ class ExamClassifier(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.exam_encoder.image_encoder.stages(images)[-1]
 
-    def _read(self, maps: Tensor, image_index: Tensor) -> tuple[ExamLogits, Tensor]:
-        """Logits, and the length of the pooled embedding [B, 1], of last feature maps [V, C, h, w]."""
-        encoder, mask = self.exam_encoder, image_index >= 0
-        features = unit_length(encoder.image_encoder.report_head(maps.mean((2, 3))))
-        pooled, attention = encoder.pooling(pick(features, image_index), mask)
-        logits = self.head(unit_length(pooled) * self._scale)
-        return ExamLogits(logits, attention, mask), pooled.norm(dim=1, keepdim=True)
+    def _embed(self, maps: Tensor) -> Tensor:
+        """Embeddings [V, D] of images from their last feature maps [V, C, h, w], before they are brought to length 1."""
+        return self.exam_encoder.image_encoder.report_head(maps.mean((2, 3)))
+
+    def _read(self, features: Tensor, image_index: Tensor) -> ExamLogits:
+        """Logits of exams from their images' embeddings [V, D] of length 1."""
+        mask = image_index >= 0
+        by_exam = pick(features, image_index).mT
+        likeness = (unit_length(self.head.weight) @ by_exam).float()
+        attention = (likeness / IMAGE_TEMPERATURE).masked_fill(~mask[:, None], -torch.inf).softmax(2)
+        scores = (self.head.weight * self._scale) @ by_exam
+        return ExamLogits((attention * scores).sum(2) + self.head.bias, attention, mask)
 
 
 def layer_decay_groups(
