@@ -12,6 +12,9 @@ SIDES = ("positive", "negative")
 def read_exam_prompts(table: str | Path) -> dict[str, dict[str, list[str]]]:
     """Read a prompt table of exams, {name: {"positive": [...], "negative": [...]}}, names in its order.
 
+    A diagnosis may instead be {"signs": [names of findings in the table]}, any of which speaks for it; with none, it is what is
+    left when no other diagnosis has a sign.
+
     Args:
         table: "nasal" (NOR, BH, NPC and the findings of the nasal lexicon, in English), or the path of a table of your own.
 
@@ -29,13 +32,20 @@ def read_exam_prompts(table: str | Path) -> dict[str, dict[str, list[str]]]:
     form = '{name: {"positive": [texts], "negative": [texts]}}'
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} must hold {form}")
-    faults = [name for name, entry in content.items() if not _is_entry(entry)]
+    worded = {name for name, entry in content.items() if _is_worded(entry)}
+    faults = []
+    for name, entry in content.items():
+        if isinstance(entry, dict) and set(entry) == {"signs"} and isinstance(entry["signs"], list):
+            strange = [str(sign) for sign in entry["signs"] if sign not in worded]
+            faults += [f"{name}: no wordings in the table for its signs {', '.join(strange)}"] if strange else []
+        elif name not in worded:
+            faults.append(f'{name}: not of the form {form}, texts of at least one letter, nor {{"signs": [names]}}')
     if faults:
-        raise UserError(f"{path}: {', '.join(faults)}: not of the form {form}, texts of at least one letter")
+        raise UserError(f"{path}: " + "; ".join(faults))
     return content
 
 
-def _is_entry(entry: object) -> bool:
+def _is_worded(entry: object) -> bool:
     return (
         isinstance(entry, dict)
         and set(entry) == set(SIDES)

@@ -6,7 +6,7 @@ from scripts.inferers.exam_calibration import ExamCalibration as ExamCalibration
 from scripts.inferers.exam_findings import ExamFindings as ExamFindings
 from scripts.inferers.exam_localizer import ExamLocalizer as ExamLocalizer
 from scripts.inferers.exam_zero_shot import ExamZeroShot as ExamZeroShot
-from scripts.inferers.exam_zero_shot import class_statements as class_statements
+from scripts.inferers.exam_zero_shot import class_directions as class_directions
 from scripts.inferers.finding_calibration import FindingCalibration as FindingCalibration
 from scripts.inferers.phrase_grounder import PhraseGrounder as PhraseGrounder
 from scripts.inferers.phrase_localizer import PhraseLocalizer as PhraseLocalizer

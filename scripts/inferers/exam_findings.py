@@ -1,5 +1,6 @@
 """All that a table of prompts asks of exams: the diagnosis, each finding, and where to look for it."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -19,9 +20,9 @@ class ExamFindings:
 
     Args:
         localizer: encodes exams and sentences.
-        prompts: {name: {"positive": [...], "negative": [...]}}.
-        classes: names of the prompts that are diagnoses, of which an exam has exactly one; all others are findings, each there or
-            not.
+        prompts: {name: {"positive": [...], "negative": [...]}}; a diagnosis may be {"signs": [names of findings]} instead.
+        classes: names of the prompts that are diagnoses, of which an exam has exactly one, all with signs or all with wordings; all
+            others are findings, each there or not.
         level: what prompts are compared with, see `ExamLocalizer.scores`.
 
     Raises:
@@ -35,11 +36,14 @@ class ExamFindings:
         classes: Sequence[str],
         level: str = "region",
     ) -> None:
+        signs = [prompts.get(name, {}).get("signs") for name in classes]
+        self.signs = signs if signs and None not in signs else None
         silent = [name for name in classes if name not in prompts]
         silent += [
             name
             for name, texts in prompts.items()
-            if not texts.get("positive") or (name not in classes and not texts.get("negative"))
+            if (name not in classes and not (texts.get("positive") and texts.get("negative")))
+            or (name in classes and self.signs is None and not texts.get("positive"))
         ]
         if silent:
             raise UserError(
@@ -50,19 +54,36 @@ class ExamFindings:
         self.prompts = prompts
         self.classes = list(classes)
         self.labels = [name for name in prompts if name not in classes]
-        self.diagnosis = ExamZeroShot(localizer, {name: prompts[name]["positive"] for name in classes}, level)
+        self._worded = None if self.signs else ExamZeroShot(localizer, {name: prompts[name]["positive"] for name in classes}, level)
         self._pairs: tuple[Tensor, Tensor] | None = None
 
     def statements(self) -> tuple[Tensor, Tensor]:
         """Mean embeddings of each finding's positive and negative wordings, [F, D] each; computed once."""
         if self._pairs is None:
-            none = self.diagnosis.statements()[:0]  # where every prompt is a diagnosis
+            none = [self._worded.statements()[:0]] if self._worded else []  # where every prompt is a diagnosis
             sides = [
                 [self.localizer.mean_sentence(self.prompts[label][side])[None] for label in self.labels]
                 for side in ("positive", "negative")
             ]
-            self._pairs = torch.cat([none, *sides[0]]), torch.cat([none, *sides[1]])
+            self._pairs = torch.cat([*none, *sides[0]]), torch.cat([*none, *sides[1]])
         return self._pairs
+
+    @torch.inference_mode()
+    def diagnosis(self, exams: ExamEmbeddings) -> Tensor:
+        """Probability of each class for B exams, [B, C].
+
+        Of classes with signs, a class's logit is that of any of its signs, log(mean(exp(scores))), and 0 without signs: it wins
+        where the absence of all others' signs fits better than their presence.
+        """
+        if self._worded:
+            return self._worded(exams)
+        scores = self.scores(exams)
+        logits = torch.zeros(len(scores), len(self.classes), device=scores.device)
+        for place, signs in enumerate(self.signs):
+            if signs:
+                rows = [self.labels.index(sign) for sign in signs]
+                logits[:, place] = scores[:, rows].logsumexp(1) - math.log(len(rows))
+        return logits.softmax(1)
 
     @torch.inference_mode()
     def scores(self, exams: ExamEmbeddings) -> Tensor:

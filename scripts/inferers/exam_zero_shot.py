@@ -8,7 +8,6 @@ from torch import Tensor
 from scripts.errors import UserError
 from scripts.inferers.exam_localizer import SCORE_LEVELS, ExamLocalizer
 from scripts.networks import ExamEmbeddings
-from scripts.networks.fvlm import unit_length
 
 
 class ExamZeroShot:
@@ -53,14 +52,17 @@ class ExamZeroShot:
         return (self.localizer.scores(exams, self.statements(), self.level) / exams.temperature).softmax(1)
 
 
-def class_statements(
+def class_directions(
     localizer: ExamLocalizer, prompts: Mapping[str, Mapping[str, Sequence[str]]], class_of: Mapping[str, int]
-) -> Tensor:
-    """What each class of a screening is in words: the mean of its labels' positive wordings, [C, D], length 1.
+) -> list[Tensor]:
+    """The ways in which each class of a screening shows, as directions in the space of images: C tensors [ways, D].
+
+    A sign's direction leads from what a report says without it to what it says with it, so that its cosine is positive in images
+    that show more of the sign than of its absence. A label without signs is what is left when no sign speaks: zeros.
 
     Args:
         localizer: encodes the wordings.
-        prompts: see `scripts.data.read_exam_prompts`.
+        prompts: see `scripts.data.read_exam_prompts`; a label without "signs" is its own sign.
         class_of: position of the class by an exam's label.
 
     Raises:
@@ -69,6 +71,13 @@ def class_statements(
     missing = [label for label in class_of if label not in prompts]
     if missing:
         raise UserError(f"the prompts have no entry for {', '.join(missing)}, only for {', '.join(prompts)}: add it to the table")
-    labels = {label: localizer.mean_sentence(prompts[label]["positive"]) for label in class_of}
-    classes = [[labels[label] for label in class_of if class_of[label] == place] for place in range(max(class_of.values()) + 1)]
-    return unit_length(torch.stack([torch.stack(statements).mean(0) for statements in classes]))
+    ways: list[list[Tensor]] = [[] for _ in range(max(class_of.values()) + 1)]
+    for label, place in class_of.items():
+        directions = [_direction(localizer, prompts[sign]) for sign in prompts[label].get("signs", [label])]
+        ways[place] += directions or [torch.zeros(localizer.network.exam_encoder.embedding_size)]
+    return [torch.stack(directions) for directions in ways]
+
+
+def _direction(localizer: ExamLocalizer, prompt: Mapping[str, Sequence[str]]) -> Tensor:
+    absent = localizer.mean_sentence(prompt["negative"]) if prompt["negative"] else 0.0
+    return localizer.mean_sentence(prompt["positive"]) - absent

@@ -1,5 +1,6 @@
 """A class for each exam: the head that fine-tuning puts on NasVLM's exam encoder."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ _STEM = re.compile(r"backbone\.(conv1|bn1)\.|patch_embeddings|position_embedding
 _STAGE, _BLOCK = re.compile(r"backbone\.layer(\d+)\."), re.compile(r"blocks\.(\d+)\.")
 
 
-# Of the softmax by which a class chooses images: that by which sentences choose them in NasVLM's pretraining.
+# Of the softmax by which a prototype chooses images: that by which sentences choose them in NasVLM's pretraining.
 IMAGE_TEMPERATURE = 0.1
 
 
@@ -36,28 +37,39 @@ class ExamLabels(NamedTuple):
 
 
 class ExamClassifier(nn.Module):
-    """A linear layer on the images' embeddings, whose classes choose the images that speak for them.
+    """Prototypes of classes, which choose the images that speak for them.
 
-    A class's logit is the mean of its linear layer over the exam's images, weighted by a softmax of the cosine between image and
-    the class's direction: as sentences choose images in the pretraining, so that the pretrained network's zero-shot classifier is
-    one of these (`start_at`). A lesion that one of eight images shows is not averaged away. Embeddings are scaled so that their
-    entries are about 1 in size.
+    A class may show in several ways (carcinoma as a mass, or as no more than a shallow fossa), so it has one or more prototypes:
+    rows of a linear layer on the images' embeddings. A prototype's score is the mean of its row over the exam's images, weighted
+    by a softmax of the cosines between row and images, as sentences choose images in the pretraining: a lesion that one of eight
+    images shows is not averaged away. A softmax over all prototypes gives probabilities, of which a class has the mean of its
+    own: its logit is the logarithm of the mean of exp(score). Embeddings are scaled so that their entries are about 1 in size.
 
         classifier = ExamClassifier(load_exam_encoder("runs/train/checkpoint_best.pt"), ["NOR", "BH", "NPC"])
 
     Args:
         exam_encoder: pretrained or fresh; its patch head and its pooling are not used and are frozen.
         classes: names of the C classes.
-        frozen: train the linear layer alone (a linear probe): the encoder keeps its weights and its batch statistics.
+        frozen: train the prototypes alone (a linear probe): the encoder keeps its weights and its batch statistics.
+        prototypes: how many each class has, [C]; None: one each.
 
     Raises:
-        ValueError: fewer than two classes, or a repeated one.
+        ValueError: fewer than two classes, a repeated one, or `prototypes` that are not one or more for each class.
     """
 
-    def __init__(self, exam_encoder: ExamEncoder, classes: Sequence[str], frozen: bool = False) -> None:
+    def __init__(
+        self,
+        exam_encoder: ExamEncoder,
+        classes: Sequence[str],
+        frozen: bool = False,
+        prototypes: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         if len(classes) < 2 or len(set(classes)) < len(classes):
             raise ValueError(f"a classifier needs two or more different classes, got {list(classes)}")
+        self.prototypes = [1] * len(classes) if prototypes is None else list(prototypes)
+        if len(self.prototypes) != len(classes) or min(self.prototypes) < 1:
+            raise ValueError(f"each of {list(classes)} needs a number of prototypes, 1 or more, got {self.prototypes}")
         self.exam_encoder = exam_encoder
         self.classes = list(classes)
         self.frozen = frozen
@@ -65,22 +77,28 @@ class ExamClassifier(nn.Module):
         exam_encoder.pooling.requires_grad_(False)
         if frozen:
             exam_encoder.requires_grad_(False)
-        self.head = nn.Linear(exam_encoder.embedding_size, len(self.classes))
+        self.head = nn.Linear(exam_encoder.embedding_size, sum(self.prototypes))
 
     @property
     def architecture(self) -> dict[str, Any]:
         """What a checkpoint must hold beside the weights to build this network again (`scripts.weights.load_exam_classifier`)."""
-        return {**self.exam_encoder.architecture, "classes": self.classes}
+        return {**self.exam_encoder.architecture, "classes": self.classes, "prototypes": self.prototypes}
 
     @torch.no_grad()
-    def start_at(self, statements: Tensor, temperature: float) -> None:
-        """Let the linear layer begin as the zero-shot classifier: its logits are cosines over the temperature.
+    def start_at(self, statements: Sequence[Tensor], temperature: float) -> None:
+        """Let the prototypes begin as statements, which makes a zero-shot classifier: scores are cosines over the temperature.
 
         Args:
-            statements: what each class is in words, embedded by the encoder's own NasVLM, [C, D], length 1.
+            statements: the ways in which each class shows, in words, embedded by the encoder's own NasVLM: C tensors
+                [prototypes of the class, D], length 1.
             temperature: of that NasVLM.
+
+        Raises:
+            ValueError: another number of statements than of prototypes.
         """
-        self.head.weight.copy_(statements / (temperature * self._scale))
+        if [len(ways) for ways in statements] != self.prototypes:
+            raise ValueError(f"{self.prototypes} prototypes cannot begin as {[len(ways) for ways in statements]} statements")
+        self.head.weight.copy_(torch.cat(list(statements)) / (temperature * self._scale))
         self.head.bias.zero_()
 
     def train(self, mode: bool = True) -> "ExamClassifier":
@@ -96,24 +114,27 @@ class ExamClassifier(nn.Module):
 
     def classify(self, images: Tensor, image_index: Tensor) -> ExamLogits:
         """Classify exams: images [V, 3, H, W], image_index [B, N] into V, -1 for padding."""
-        return self._read(unit_length(self._embed(self._last_maps(images))), image_index)
+        scores, attention = self._match(unit_length(self._embed(self._last_maps(images))), image_index)
+        return self._join(scores, attention, image_index >= 0)[0]
 
     @torch.no_grad()
     def contributions(self, images: Tensor, image_index: Tensor) -> tuple[ExamLogits, Tensor]:
         """The answer, and what each place of each image adds to each class's logit above the mean of all classes' logits.
 
-        Once attention and lengths are known the logit is linear in the cells of the last feature map, so it is a sum over them and
-        a constant (the head's bias): no gradient is needed.
+        Once attention, lengths and the shares of a class's prototypes in it are known, the logit is linear in the cells of the last
+        feature map, so it is a sum over them and a constant: no gradient is needed.
 
         Returns:
             logits, and [B, C, N, h, w]; 0 for padding.
         """
         maps = self._last_maps(images)
         embeddings = self._embed(maps)
-        answer = self._read(unit_length(embeddings), image_index)
+        scores, attention = self._match(unit_length(embeddings), image_index)
+        answer, shares = self._join(scores, attention, image_index >= 0)
         cells = self.exam_encoder.image_encoder.report_map(maps) / embeddings.norm(dim=1)[:, None, None, None]
-        parts = torch.einsum("vdhw,cd->vchw", cells, self.head.weight * self._scale) / cells[0, 0].numel()
-        parts = pick(parts, image_index).transpose(1, 2) * answer.attention[..., None, None]
+        parts = torch.einsum("vdhw,kd->vkhw", cells, self.head.weight * self._scale) / cells[0, 0].numel()
+        parts = pick(parts, image_index).transpose(1, 2) * (attention * shares[..., None])[..., None, None]
+        parts = torch.stack([ways.sum(1) for ways in parts.split(self.prototypes, 1)], dim=1)
         return answer, parts - parts.mean(1, keepdim=True)
 
     @property
@@ -121,7 +142,7 @@ class ExamClassifier(nn.Module):
         return self.exam_encoder.embedding_size**0.5
 
     def _last_maps(self, images: Tensor) -> Tensor:
-        # Nothing before the linear layer is trained then, and its activations need not be kept.
+        # Nothing before the prototypes is trained then, and its activations need not be kept.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return self.exam_encoder.image_encoder.stages(images)[-1]
 
@@ -129,14 +150,21 @@ class ExamClassifier(nn.Module):
         """Embeddings [V, D] of images from their last feature maps [V, C, h, w], before they are brought to length 1."""
         return self.exam_encoder.image_encoder.report_head(maps.mean((2, 3)))
 
-    def _read(self, features: Tensor, image_index: Tensor) -> ExamLogits:
-        """Logits of exams from their images' embeddings [V, D] of length 1."""
-        mask = image_index >= 0
+    def _match(self, features: Tensor, image_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of P prototypes [B, P] and the images that each chooses [B, P, N], from images [V, D] of length 1."""
         by_exam = pick(features, image_index).mT
-        likeness = (unit_length(self.head.weight) @ by_exam).float()
-        attention = (likeness / IMAGE_TEMPERATURE).masked_fill(~mask[:, None], -torch.inf).softmax(2)
-        scores = (self.head.weight * self._scale) @ by_exam
-        return ExamLogits((attention * scores).sum(2) + self.head.bias, attention, mask)
+        cosines = (unit_length(self.head.weight) @ by_exam).float()
+        attention = (cosines / IMAGE_TEMPERATURE).masked_fill(image_index[:, None] < 0, -torch.inf).softmax(2)
+        values = (self.head.weight * self._scale) @ by_exam
+        return (attention * values).sum(2) + self.head.bias, attention
+
+    def _join(self, scores: Tensor, attention: Tensor, mask: Tensor) -> tuple[ExamLogits, Tensor]:
+        """Classes from their prototypes, and the share that each prototype has in its class [B, P]."""
+        by_class = scores.split(self.prototypes, 1)
+        logits = torch.stack([ways.logsumexp(1) - math.log(ways.shape[1]) for ways in by_class], dim=1)
+        shares = torch.cat([ways.softmax(1) for ways in by_class], dim=1)
+        chosen = (attention * shares[..., None]).split(self.prototypes, 1)
+        return ExamLogits(logits, torch.stack([images.sum(1) for images in chosen], dim=1), mask), shares
 
 
 def layer_decay_groups(
@@ -147,7 +175,7 @@ def layer_decay_groups(
     Args:
         classifier: parameters that are frozen are left out.
         learning_rate: of the encoder's last layers (its heads and pooling), times `decay` for each stage or block before them.
-        head_learning_rate: of the classifying layer.
+        head_learning_rate: of the prototypes.
         decay: in (0, 1].
 
     Returns:

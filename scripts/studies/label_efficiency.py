@@ -68,7 +68,7 @@ class LabelEfficiency:
         self.tracker.start()
         try:
             self.tracker.log_tags({"kind": "study"})
-            pretrained = [(name, seed) for seed in self.plan.seeds for name in self.plan.pretrainings]
+            pretrained = [(name, seed) for seed in self.plan.pretraining_seeds for name in self.plan.pretrainings]
             self._all("pretrainings", pretrained, self._pretrain)
             cells = [(*cell, seed) for seed in self.plan.seeds for cell in self._cells()]
             self._all("screenings", cells, self._screen)
@@ -102,7 +102,9 @@ class LabelEfficiency:
 
     def _screen(self, name: str, fraction: float, seed: int) -> Path:
         step, bundle = self.plan.initialisations[name], self.plan.screening_bundle
-        start = {} if step.pretraining is None else {"start": self._pretrain(step.pretraining, seed) / "checkpoint_last.pt"}
+        start = {}
+        if step.pretraining is not None:
+            start = {"start": self._pretrain(step.pretraining, self.plan.pretraining_seed(seed)) / "checkpoint_last.pt"}
         cell = f"{_file_name(name)}/{fraction:g}/seed_{seed}"
         labels = {"label_fraction": fraction, "label_seed": seed, "seed": seed}
         trained = self.runs.run(cell, bundle, ["train", *self.plan.overlays, *step.overlays], {**step.arguments, **start, **labels})

@@ -18,6 +18,7 @@ KEYS = (
     "initialisations",
     "fractions",
     "seeds",
+    "pretraining_seeds",
     "comparisons",
 )
 
@@ -40,7 +41,7 @@ class StudyPlan:
          "pretrainings": {"NasVLM": {}, "CLIP": {"overlays": ["per_image_clip"]}},
          "initialisations": {"NasVLM": {"pretraining": "NasVLM", "overlays": ["full_finetuning"]},
                              "random weights": {"overlays": ["from_scratch"]}},
-         "fractions": [0.01, 1.0], "seeds": [1, 2, 3],
+         "fractions": [0.01, 1.0], "seeds": [1, 2, 3], "pretraining_seeds": [1],
          "comparisons": [["NasVLM", 0.01, "random weights", 1.0]]}
 
     Attributes:
@@ -48,7 +49,9 @@ class StudyPlan:
         overlays, arguments: config files merged over train and evaluate of both bundles, and values of their ids.
         pretrainings, initialisations: by name.
         fractions: shares of the training patients whose labels are used.
-        seeds: of everything that is drawn, the choice of labelled patients too.
+        seeds: of everything that a screening draws, the choice of labelled patients too.
+        pretraining_seeds: of the pretrainings, dealt out to the seeds in turn: one serves all of them; as many as there are seeds
+            put the pretraining's chance into the intervals too.
         comparisons: initialisation and fraction of one cell, and of the other.
     """
 
@@ -60,6 +63,7 @@ class StudyPlan:
     initialisations: dict[str, Step]
     fractions: tuple[float, ...]
     seeds: tuple[int, ...]
+    pretraining_seeds: tuple[int, ...]
     comparisons: tuple[tuple[str, float, str, float], ...]
 
     @classmethod
@@ -89,6 +93,7 @@ class StudyPlan:
         faults += [
             f"fraction {fraction} is not above 0 and at most 1" for fraction in content["fractions"] if not 0 < fraction <= 1
         ]
+        faults += [f'"{key}" is empty' for key in ("fractions", "seeds", "pretraining_seeds") if not content[key]]
         faults += [
             f'comparison {row}: "{name}" with fraction {fraction} is no cell of the study'
             for row in content["comparisons"]
@@ -97,10 +102,14 @@ class StudyPlan:
         ]
         if faults:
             raise UserError(f"{named}: {'; '.join(faults)}")
-        lists = {key: tuple(content[key]) for key in ("overlays", "fractions", "seeds")}
+        lists = {key: tuple(content[key]) for key in ("overlays", "fractions", "seeds", "pretraining_seeds")}
         comparisons = tuple(tuple(row) for row in content["comparisons"])
         steps = {"pretrainings": pretrainings, "initialisations": initialisations}
         return cls(**{**content, **lists, **steps, "comparisons": comparisons})
+
+    def pretraining_seed(self, seed: int) -> int:
+        """The seed of the pretrainings that the screenings of a seed start from."""
+        return self.pretraining_seeds[self.seeds.index(seed) % len(self.pretraining_seeds)]
 
 
 def _steps(content: dict[str, dict]) -> dict[str, Step]:

@@ -65,6 +65,6 @@ def load_exam_encoder(path: str | Path, preprocessing: dict[str, Any] | None = N
 
 def load_exam_classifier(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamClassifier:
     """Build an `ExamClassifier` from a checkpoint of ours. Args and raises as `load_nasvlm`."""
-    state = read_state(Path(path), EXAM_ENCODER | {"classes"})
+    state = read_state(Path(path), EXAM_ENCODER | {"classes", "prototypes"})
     check_preprocessing(path, state, preprocessing)
-    return filled(path, ExamClassifier(build_exam_encoder(state), state["classes"]), state)
+    return filled(path, ExamClassifier(build_exam_encoder(state), state["classes"], prototypes=state["prototypes"]), state)

@@ -24,8 +24,9 @@ def test_the_table_that_ships_asks_for_what_the_phantoms_show(tmp_path):
         ("[]", "must hold"),
         (
             '{"polyp": {"positive": ["Polyp."]}, "pus": {"positive": ["Pus."], "negative": [""]}, "cyst": 3}',
-            "polyp, pus, cyst: not of",
+            "polyp: not of.*pus: not of.*cyst: not of",
         ),
+        ('{"NPC": {"signs": ["mass"]}, "BH": {"signs": "mass"}}', "NPC: no wordings in the table for its signs mass; BH: not of"),
     ],
 )
 def test_a_faulty_table_is_named(tmp_path, content, told):

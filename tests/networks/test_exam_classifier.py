@@ -16,9 +16,9 @@ def images():
     return torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
-def new_classifier(kind="resnet", frozen=False):
+def new_classifier(kind="resnet", frozen=False, prototypes=None):
     torch.manual_seed(0)
-    return ExamClassifier(ExamEncoder(new_image_encoder(kind), attention_size=8), CLASSES, frozen)
+    return ExamClassifier(ExamEncoder(new_image_encoder(kind), attention_size=8), CLASSES, frozen, prototypes)
 
 
 def step(classifier):
@@ -45,31 +45,38 @@ def test_fine_tuning_trains_all_but_patch_heads_and_pooling(kind):
 
 
 def test_logits_by_hand():
-    classifier = new_classifier().eval()
+    classifier = new_classifier(prototypes=[1, 2, 1]).eval()
     with torch.inference_mode():
         answer = classifier.classify(images(), INDEX)
         exams = classifier.exam_encoder(images(), INDEX)
         (loss,) = ScreeningLoss()(*classifier(images(), INDEX, LABELS)).values()
     weight, bias = classifier.head.weight.detach(), classifier.head.bias.detach()
     for exam, count in enumerate((3, 1)):
-        for place, direction in enumerate(weight):
-            seen = exams.images[exam, :count]
-            shares = (torch.cosine_similarity(seen, direction[None]) / 0.1).softmax(0)
-            torch.testing.assert_close(answer.attention[exam, place, :count], shares)
-            torch.testing.assert_close(answer.logits[exam, place], shares @ (seen @ direction) * SIZE**0.5 + bias[place])
+        seen = exams.images[exam, :count]
+        shares = (torch.cosine_similarity(seen[:, None], weight[None], dim=2) / 0.1).softmax(0)
+        scores = (shares * (seen @ weight.T)).sum(0) * SIZE**0.5 + bias
+        middle = (scores[1:3].exp().sum() / 2).log()
+        torch.testing.assert_close(answer.logits[exam], torch.stack([scores[0], middle, scores[3]]))
+        torch.testing.assert_close(answer.attention[exam, 0, :count], shares[:, 0])
+        torch.testing.assert_close(answer.attention[exam, 1, :count], shares[:, 1:3] @ scores[1:3].softmax(0))
     assert not answer.attention[1, :, 1:].any()
     logs = answer.logits.log_softmax(1)
     torch.testing.assert_close(loss, -(logs[0, 2] + logs[1, 0]) / 2)
     assert torch.equal(answer.image_mask, INDEX >= 0)
 
 
-def test_a_class_is_decided_by_the_one_image_that_shows_it():
-    classifier = new_classifier().eval()
+def test_a_class_is_found_by_any_of_its_prototypes():
+    classifier = new_classifier(prototypes=[1, 2, 1]).eval()
     with torch.inference_mode():
         features = classifier.exam_encoder(images(), INDEX).images[0]
-        classifier.start_at(torch.stack([features[0], features[1], -features[2]]), 0.07)
+        classifier.start_at([-features[:1], torch.stack([-features[1], features[2]]), -features[:1]], 0.01)
         answer = classifier.classify(images(), INDEX)
-    assert answer.attention[0].argmax(1).tolist()[:2] == [0, 1]
+    assert answer.logits[0].argmax() == 1 and answer.attention[0, 1].argmax() == 2
+
+
+def test_statements_must_fit_the_prototypes():
+    with pytest.raises(ValueError, match=r"\[1, 1, 1\] prototypes cannot begin as \[1, 2, 1\]"):
+        new_classifier().start_at([torch.rand(count, SIZE) for count in (1, 2, 1)], 0.07)
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vit"])
@@ -81,6 +88,15 @@ def test_contributions_add_up_to_the_logits(kind):
     wanted = answer.logits - classifier.head.bias
     torch.testing.assert_close(parts.sum((2, 3, 4)), wanted - wanted.mean(1, keepdim=True), atol=1e-4, rtol=1e-4)
     assert not parts.requires_grad and parts.std() > 1e-5
+
+
+def test_contributions_of_several_prototypes_are_their_shares():
+    one, several = new_classifier(), new_classifier(prototypes=[1, 2, 1])
+    several.head.weight.data = one.head.weight.data[[0, 1, 1, 2]]
+    several.head.bias.data = one.head.bias.data[[0, 1, 1, 2]]
+    (answer, parts), (again, same) = (c.eval().contributions(images(), INDEX) for c in (one, several))
+    torch.testing.assert_close(again, answer)
+    torch.testing.assert_close(same, parts)
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vit"])
@@ -113,3 +129,9 @@ def test_a_linear_probe_has_one_group():
 def test_classes_that_are_no_choice(classes):
     with pytest.raises(ValueError, match="two or more different classes"):
         ExamClassifier(ExamEncoder(new_image_encoder()), classes)
+
+
+@pytest.mark.parametrize("prototypes", [[1, 1], [1, 0, 1]])
+def test_prototypes_that_are_none(prototypes):
+    with pytest.raises(ValueError, match="number of prototypes, 1 or more"):
+        new_classifier(prototypes=prototypes)

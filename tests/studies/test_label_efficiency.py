@@ -45,6 +45,7 @@ def plan(tmp_path_factory):
         "initialisations": {"random": {}, "from words": {"pretraining": "words"}},
         "fractions": [0.5],
         "seeds": [2],
+        "pretraining_seeds": [7],
         "comparisons": [["from words", 0.5, "random", 0.5]],
     }
     (folder / "plan.json").write_text(json.dumps(plan))

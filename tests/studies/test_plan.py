@@ -24,6 +24,13 @@ def test_the_plans_that_ship_are_sound_and_merge():
             assert (CONFIGS / f"{overlay}.json").is_file()
 
 
+def test_pretrainings_are_dealt_out_to_the_seeds(tmp_path):
+    plan = StudyPlan.read(changed(tmp_path, seeds=[4, 5, 6], pretraining_seeds=[1, 2]))
+    assert [plan.pretraining_seed(seed) for seed in plan.seeds] == [1, 2, 1]
+    with pytest.raises(UserError, match='"pretraining_seeds" is empty'):
+        StudyPlan.read(changed(tmp_path, pretraining_seeds=[]))
+
+
 def test_all_faults_of_a_plan_are_told(tmp_path):
     with pytest.raises(UserError) as caught:
         StudyPlan.read(
