@@ -92,7 +92,7 @@ def test_fine_tuning_changes_the_encoder_and_resumes(exams, start, tmp_path):
     assert once["classes"] == ["NOR", "BH or NPC"]
     before = torch.load(start, weights_only=True)["network"]
     moved = [key for key, value in once["network"].items() if key in before and not torch.equal(value, before[key])]
-    assert any("layer1" in key for key in moved) and "exam_encoder.pooling.weight.weight" in moved
+    assert any("layer1" in key for key in moved) and "exam_encoder.image_encoder.report_head.weight" in moved
     options = {"start": str(start), "screening_task": "nor_vs_rest", "max_epochs": 2, "resume": True}
     workflow(exams, tmp_path, "full_finetuning", **options).run()
     assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["iteration"] == 2 * once["iteration"]
@@ -151,6 +151,15 @@ def test_every_validation_exam_is_validated_once(exams, start, tmp_path):
     flow = workflow(exams, tmp_path, "linear_probe", start=str(start))
     seen = [name for batch in flow.parser.get_parsed_content("validate#dataloader") for name in batch["case_ids"]]
     assert sorted(seen) == sorted(case["exam_id"] for case in load_datalist(exams / "datalist.json").split("validation"))
+
+
+def test_classes_may_begin_as_their_signs(exams, start, tmp_path):
+    flow = workflow(exams, tmp_path, "linear_probe", start=str(start), head_prompts="nasal", screening_task="npc_vs_rest")
+    network, directions = (flow.parser.get_parsed_content(name) for name in ("network_def", "head_directions"))
+    assert network.classes[1] == "NPC" and network.prototypes == [2, 2]
+    assert not network.head.weight[0].any() and not network.head.bias.any()  # what is left when no sign speaks
+    ratio = network.head.weight.detach() / torch.cat(directions)
+    torch.testing.assert_close(ratio[1:], ratio[1, 0].expand_as(ratio[1:]))
 
 
 def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):

@@ -71,7 +71,7 @@ def test_exports_of_both_load_again(text_model, tmp_path):
 def test_files_of_other_networks_are_refused(text_model, tmp_path):
     network = new_network(text_model)
     path = saved(network, tmp_path / "model.pt")
-    with pytest.raises(UserError, match=r"not a checkpoint of this network: it lacks \['classes'\]"):
+    with pytest.raises(UserError, match=r"not a checkpoint of this network: it lacks \['classes', 'prototypes'\]"):
         load_exam_classifier(path)
     classifier = saved(ExamClassifier(network.exam_encoder, ["NOR", "NPC"]), tmp_path / "classifier.pt")
     with pytest.raises(UserError, match=r"it lacks .*'text_encoder'"):
