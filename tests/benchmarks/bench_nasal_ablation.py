@@ -18,8 +18,6 @@ EPOCHS = 5
 VARIANTS: dict[str, dict[str, Any]] = {
     "all terms": {},
     "no region term": {"region_weight": 0},
-    "no region, finding or patch term": {"region_weight": 0, "finding_weight": 0, "patch_weight": 0},
-    "no patch term": {"patch_weight": 0},
     "duplicates as negatives": {"duplicates": "negatives"},
 }
 MEASURES = {
