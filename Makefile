@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-cxr demo-ct demo-nasal test check bench clean setup
+.PHONY: demo demo-cxr demo-ct demo-nasal demo-review bundles test check bench clean setup
 
 # $(call run,BUNDLE,CONFIG): a bundle's config with its phantom overlay.
 run = $(BIN)/python -m monai.bundle run --bundle_root bundles/$(1) \
@@ -13,11 +13,18 @@ CXR := bundles/cxr_localization
 CT := bundles/ct_anatomy_zeroshot
 NASAL := bundles/nasal_pretraining
 NPC := bundles/npc_screening
+# The demo's Label Studio is always the local one.
+REVIEW_PORT ?= 8080
+REVIEW_DATA := --data data/label_studio_demo
+REVIEW := env -u LABEL_STUDIO_URL -u LABEL_STUDIO_TOKEN $(BIN)/python -m integrations.label_studio
+PUSH := $(REVIEW) push $(REVIEW_DATA) --url http://127.0.0.1:$(REVIEW_PORT)
 
-demo: demo-cxr demo-ct demo-nasal  ## Each bundle: phantoms, a short training from scratch, evaluation also of the weights that ship, one case asked
+demo: demo-cxr demo-ct demo-nasal demo-review  ## Each bundle: phantoms, a short training from scratch, evaluation also of the weights that ship, one case asked; all pushed to Label Studio
 	@echo "Figures:     bundles/*/runs/demo_evaluate/metrics.json, *.csv, *.png"
 	@echo "Predictions: bundles/*/runs/demo_inference/predictions.jsonl"
 	@echo "Runs:        $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000, then http://127.0.0.1:5000"
+	@$(REVIEW) serve --background $(REVIEW_DATA) --port $(REVIEW_PORT)
+	@echo "It stays until: $(BIN)/python -m integrations.label_studio stop $(REVIEW_DATA)"
 
 demo-cxr: FILMS := --dataset_dir data/phantoms/demo_cxr
 demo-cxr: $(READY)
@@ -62,6 +69,14 @@ demo-nasal: $(READY)
 	$(call run,npc_screening,inference) --exams data/phantoms/demo_exams/datalist.json \
 		--checkpoint $(NPC)/models/phantom/model.pt --output_dir $(NPC)/runs/demo_inference
 
+demo-review: $(READY)
+	@echo "\n== Label Studio, on this machine alone (the first time it is installed: 1 GB) =="
+	$(REVIEW) serve --background $(REVIEW_DATA) --port $(REVIEW_PORT)
+	$(PUSH) $(CXR)/runs/demo_inference --project films --datalist data/phantoms/demo_cxr/datalist.json
+	$(PUSH) $(NASAL)/runs/demo_inference --project findings --datalist data/phantoms/demo_exams/datalist.json
+	$(PUSH) $(NPC)/runs/demo_inference --project screening --datalist data/phantoms/demo_exams/datalist.json
+	$(PUSH) $(CT)/runs/demo_inference --project volumes --datalist data/phantoms/demo_ct_raw/datalist.json
+
 test: $(READY)  ## The whole suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
@@ -73,6 +88,9 @@ check: $(READY)  ## Style and quick tests
 bench: $(READY)  ## Speed and memory, each beside a plain implementation
 	$(BIN)/python -m tests.benchmarks
 
+bundles: $(READY)  ## Each bundle exported, unpacked in an empty folder and run there; TorchScript and ONNX beside it
+	$(BIN)/python -m tests.export
+
 setup: $(READY)
 
 # Made anew when the pinned packages change.
@@ -83,5 +101,6 @@ $(READY): requirements.txt requirements-dev.txt
 	touch $@
 
 clean:  ## Remove what the demo wrote, and caches; your own runs, their tracking and the environment stay
-	rm -rf data/phantoms/demo_* bundles/*/runs/demo_* .pytest_cache .ruff_cache
+	-test ! -x $(BIN)/python || $(REVIEW) stop $(REVIEW_DATA)
+	rm -rf data/phantoms/demo_* data/label_studio_demo bundles/*/runs/demo_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""`python -m scripts VERB ...`: data sets, phantoms and weights from the command line.
+"""`python -m scripts VERB ...`: data sets, phantoms, weights and tracked runs from the command line.
 
 Exit status: 0 done; 1 something about the data, with a message that says what; 2 the command itself is not understood.
 """
@@ -16,6 +16,8 @@ from fire.parser import DefaultParseValue
 
 from scripts.command_line import UsageError, check_paths, known, numbers, whole, yes_or_no
 from scripts.errors import UserError
+from scripts.export_command import export_bundle_command
+from scripts.run_commands import find_run_command, register_model_command, reproduce_command
 
 PHANTOM_TASKS = ("cxr", "ct", "nasal")
 WEIGHT_METHODS = ("afloc", "fvlm")
@@ -265,7 +267,11 @@ VERBS = {
     "phantoms": phantoms_command,
     "convert-weights": convert_weights_command,
     "export-weights": export_weights_command,
+    "export-bundle": export_bundle_command,
     "label-efficiency": label_efficiency_command,
+    "reproduce": reproduce_command,
+    "register-model": register_model_command,
+    "find-run": find_run_command,
 }
 
 

@@ -20,8 +20,9 @@ from scripts.data.files import write_atomically
 from scripts.handlers import tracking_facts as facts
 from scripts.handlers.tracking_exits import ExitWatch
 from scripts.handlers.tracking_meter import EngineMeter, scalars
+from scripts.handlers.tracking_models import hand_over
 from scripts.handlers.tracking_sender import unsent_id
-from scripts.handlers.tracking_spool import ENDED, Spool, now
+from scripts.handlers.tracking_spool import DISK_FULL, ENDED, Spool, now
 from scripts.handlers.tracking_worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -257,6 +258,7 @@ class MLflowTracker:
             settings["datalist.sha256"] = data["sha256"]
         self.log_tags(tags)
         self._spool.append("params", values={name: str(value) for name, value in settings.items()})
+        self._recipe = recipe
         if recipe:
             self.log_dict(recipe, f"config/resumed_{now()}.yaml" if resumed else "config/config.yaml")
 
@@ -283,6 +285,8 @@ class MLflowTracker:
             meter.flush()
         self._spool.end(status)
         self._running = False
+        if status == "FINISHED" and self._is_training():
+            hand_over(self._spool, self.output_dir, self._recipe, self.tags)
         done = self._worker.flush(min(self.wait, KILLED_WAIT_SECONDS) if status == "KILLED" else self.wait)
         self._conclude(status, done)
 
@@ -328,11 +332,8 @@ class MLflowTracker:
         if error is self._reported or not self._open:
             return
         self._reported = error
-        text = "".join(traceback.format_exception(error))
         self.log_tags({"error": f"{type(error).__name__}: {error}"})
-        path = self._spool.place_for("error.txt")
-        path.write_text(text)
-        self._spool.add_file(path, "")
+        self._log_file("", "error.txt", lambda path: path.write_text("".join(traceback.format_exception(error))))
         self.finish("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
 
     def _died_outside(self, error: BaseException) -> None:
@@ -384,8 +385,13 @@ class MLflowTracker:
     def _log_file(self, folder: str, name: str, write: Callable[[Path], Any]) -> None:
         if self._open:
             inner = Path(folder) / name
-            path = self._spool.place_for(inner.name)
-            write(path)
+            try:
+                path = self._spool.place_for(inner.name)
+                write(path)
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+                return logger.warning("MLflow: %s is not logged: %s", inner, error)
             self._spool.add_file(path, "" if inner.parent == Path() else inner.parent.as_posix())
 
 

@@ -20,10 +20,11 @@ import torch.distributed as dist
 from monai.bundle import ConfigParser
 
 from scripts.data.files import sha256_of
+from scripts.tracking_address import PROJECT as PROJECT
+from scripts.tracking_address import store_address as store_address
 
 logger = logging.getLogger(__name__)
 
-PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "monai", "pytorch-ignite", "transformers", "mlflow", "numpy")
 _SECRET_NAME = re.compile(r"(^|[_.-])(password|secret|token|api_key)$", re.IGNORECASE)
 _URI_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
@@ -135,13 +136,14 @@ def package_versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str]:
-    """Names of the accelerators that Torch sees, the processor, and how many of its cores this process may use."""
+    """Names of the accelerators that Torch sees, the processor, how many of its cores this process may use, and Torch's threads."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "hardware.gpus": ", ".join(gpus) or "none",
         "hardware.cpu": _processor(),
         "hardware.cpu_cores": str(cores),
+        "hardware.threads": str(torch.get_num_threads()),
         "hardware.processes": os.environ.get("WORLD_SIZE", "1"),
     }
 
@@ -215,24 +217,6 @@ def rank() -> int:
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank()
     return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
-
-
-def store_address(tracking_uri: str | None) -> tuple[str, str | None]:
-    """Tracking address with absolute paths, and where artifacts go (None: the server decides).
-
-    Raises:
-        ValueError: a folder, which MLflow no longer takes.
-    """
-    uri = str(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{PROJECT / 'mlflow.db'}")
-    if "://" not in uri or uri.startswith("file:"):
-        raise ValueError(
-            f"tracking_uri '{uri}' is a folder, which MLflow no longer takes: "
-            "use a database (sqlite:///path/mlflow.db) or a server (http://host:5000)"
-        )
-    if not uri.startswith("sqlite:///"):
-        return uri, None
-    database = Path(uri.removeprefix("sqlite:///")).resolve()
-    return f"sqlite:///{database}", (database.parent / "mlartifacts").as_uri()
 
 
 def parent_run_id(parent_run: str | Path) -> str:

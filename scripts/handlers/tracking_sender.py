@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -28,6 +29,7 @@ from mlflow.utils.validation import (
 
 from scripts.data.files import write_atomically
 from scripts.handlers.tracking_facts import is_alive, without_secrets
+from scripts.handlers.tracking_models import log_model
 from scripts.handlers.tracking_spool import ENDED, Spool
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,7 @@ class Sender:
                 self._guarded(record, sent)
             sent["offset"] = offset
             count += 1
-            if record["kind"] == "artifact":
+            if "file" in record:
                 self.spool.save_sent(sent)
                 self._drop_copy(record)
         if count:
@@ -184,7 +186,7 @@ class Sender:
         try:
             getattr(self, f"_send_{record['kind']}_record")(record, sent)
         except Exception as error:
-            if record["kind"] == "artifact":
+            if "file" in record:
                 # Artifacts live elsewhere, behind libraries that each have their own errors: a few tries, then the
                 # rest goes on.
                 self._tries[record["file"]] += 1
@@ -253,6 +255,9 @@ class Sender:
     def _send_artifact_record(self, record: dict[str, Any], sent: dict[str, Any]) -> None:
         self.client.log_artifact(sent["run_id"], str(self.spool.folder / record["file"]), record["folder"] or None)
 
+    def _send_model_record(self, record: dict[str, Any], sent: dict[str, Any]) -> None:
+        log_model(self.client, sent["run_id"], self.spool.folder / record["file"], record["tags"], record["step"])
+
     def _send_status_record(self, record: dict[str, Any], sent: dict[str, Any]) -> None:
         self.client.set_terminated(sent["run_id"], record["status"], record["time"])
 
@@ -264,11 +269,9 @@ class Sender:
         sent["skip_until"] = dict(sent["last_steps"])
 
     def _drop_copy(self, record: dict[str, Any]) -> None:
-        path = self.spool.folder / record["file"]
         refused = self.spool.folder / "refused.jsonl"
-        if path.is_file() and not (refused.is_file() and json.dumps(record["file"]) in refused.read_text()):
-            path.unlink()
-            path.parent.rmdir()
+        if not (refused.is_file() and json.dumps(record["file"]) in refused.read_text()):
+            shutil.rmtree((self.spool.folder / record["file"]).parent, ignore_errors=True)
 
 
 def unsent_id(key: str) -> str:

@@ -1,6 +1,8 @@
 """What a run has to say, on disk until the tracking store has it."""
 
+import errno
 import json
+import logging
 import os
 import shutil
 import threading
@@ -15,7 +17,12 @@ from filelock import FileLock
 from scripts.data.files import write_json_atomically
 from scripts.handlers import tracking_facts as facts
 
+logger = logging.getLogger(__name__)
+
 ENDED = ("FINISHED", "FAILED", "KILLED")
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+MOST_KEPT = 64 * 2**20
+"""Bytes of records that stay in memory while the disk is full."""
 
 
 class Spool:
@@ -42,6 +49,7 @@ class Spool:
         self.sending = FileLock(self.folder / "sending.lock", timeout=0)
         self._writing = threading.Lock()
         self._file: int | None = None
+        self._kept = b""
 
     @classmethod
     def create(cls, root: Path, run: dict[str, Any]) -> "Spool":
@@ -85,25 +93,39 @@ class Spool:
     def end(self, status: str) -> None:
         """Record that the run has ended, for the store and for whoever looks into this folder."""
         self.append("status", status=status, time=now())
-        self.sync()
-        write_json_atomically(self.folder / "owner.json", {"process": self.owner, "status": status})
+        try:
+            self.sync()
+            write_json_atomically(self.folder / "owner.json", {"process": self.owner, "status": status})
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            logger.warning(
+                "MLflow: that the run is %s cannot be written to %s (%s); it will count as KILLED", status, self.folder, error
+            )
 
     def append(self, kind: str, **content: Any) -> None:
         """Add a record; the line is in the file when this returns."""
         self.append_all([{"kind": kind, **content}])
 
     def append_all(self, records: list[dict[str, Any]]) -> None:
-        """Add records by one write.
+        """Add records by one write. While the disk is full they are kept in memory, and written by the first call after.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: the disk is gone, or full for too long.
         """
         lines = "".join(json.dumps(record) + "\n" for record in records).encode()
         with self._writing:
-            if self._file is None:
-                self._file = os.open(self.records, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            while lines:
-                lines = lines[os.write(self._file, lines) :]
+            self._kept, waiting = self._kept + lines, bool(self._kept)
+            try:
+                if self._file is None:
+                    self._file = os.open(self.records, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+                while self._kept:
+                    self._kept = self._kept[os.write(self._file, self._kept) :]
+            except OSError as error:
+                if error.errno not in DISK_FULL or len(self._kept) > MOST_KEPT:
+                    raise
+                if not waiting:
+                    logger.warning("MLflow: records stay in memory until there is room in %s (%s)", self.folder, error)
 
     def place_for(self, name: str) -> Path:
         """Where to write a file that is to become an artifact; `add_file` then hands it over."""

@@ -28,7 +28,7 @@ class ImageOnly(nn.Module):
     it lies; with masks, `FVLM.encode_volumes` keeps each to its own place.
 
     Args:
-        network: one of the four.
+        network: one of the four; convolutions of volumes that have no bias get one of zeros, which its state dict does not hold.
 
     Raises:
         TypeError: another network.
@@ -40,6 +40,11 @@ class ImageOnly(nn.Module):
         if self._predict is predict_image.dispatch(object):
             raise TypeError(f"{type(network).__name__} has no prediction of an image alone")
         self.network = network
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv3d) and layer.bias is None:
+                # PyTorch 2.13 writes a missing bias of a 3-D convolution into ONNX files in a shape that runtimes refuse.
+                del layer.bias
+                layer.register_buffer("bias", layer.weight.new_zeros(layer.out_channels), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict from images [B, C, H, W] or volumes [B, 1, D, H, W], prepared as the bundle's transforms do."""

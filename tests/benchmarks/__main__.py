@@ -8,8 +8,8 @@ name only.
 import argparse
 import importlib
 
-BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking", "volumes", "ct", "exam")
-STUDIES = ("phantoms", "ablation", "ct_phantoms", "ct_ablation", "nasal_phantoms", "nasal_ablation")
+BENCHMARKS = ("alignment", "training_step", "prompts", "gpu", "tracking", "volumes", "ct", "exam", "label_studio", "compare")
+STUDIES = ("phantoms", "ablation", "ct_phantoms", "ct_ablation", "nasal_phantoms", "nasal_ablation", "stores")
 
 
 def main() -> None:

@@ -1,0 +1,233 @@
+"""`python -m integrations.label_studio VERB ...`: experts' review of predictions.
+
+Exit status: 0 done; 1 something about the data or the server, with a message that says what; 2 the command itself is not
+understood.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import fire
+
+from scripts.command_line import UsageError, check_paths, known, whole, yes_or_no
+from scripts.errors import UserError
+
+DATA = "data/label_studio"
+
+
+def serve_command(*, data: str = DATA, port: int = 8080, background: bool = False) -> None:
+    """Start a Label Studio of your own, reachable from this machine alone, and run it until Ctrl-C.
+
+    Installs it at first use into an environment of its own (1 GB, in ~/.cache/medical-vlm-bundles). Everything it keeps is in one
+    folder; the address and login are printed.
+
+    Examples:
+        python -m integrations.label_studio serve
+        python -m integrations.label_studio serve --data /srv/reviews --port 8081
+        python -m integrations.label_studio serve --background
+
+    Args:
+        data: working folder.
+        port: of the server, on 127.0.0.1.
+        background: return once the server answers, and leave it running until `stop`; one that runs already is left as it is.
+    """
+    check_paths(data=data)
+    number, stays = whole("port", port, least=1), yes_or_no("background", background)
+    from integrations.label_studio.server import login_of, serve, start
+    from integrations.label_studio.workspace import Workspace
+
+    place = Workspace(Path(data))
+    if stays:
+        print(login_of(place, start(place, number)))
+    else:
+        serve(place, number)
+
+
+def stop_command(*, data: str = DATA) -> None:
+    """End the Label Studio that `serve --background` has left running; its data stays.
+
+    Examples:
+        python -m integrations.label_studio stop
+
+    Args:
+        data: working folder.
+    """
+    check_paths(data=data)
+    from integrations.label_studio.server import stop
+    from integrations.label_studio.workspace import Workspace
+
+    print("stopped" if stop(Workspace(Path(data))) else f"no server runs in the background with {data}")
+
+
+def push_command(
+    predictions: str,
+    *,
+    project: str,
+    data: str = DATA,
+    datalist: str | None = None,
+    shape: str = "mask",
+    random_share: float = 0.0,
+    model_version: str | None = None,
+    reviews_per_case: int = 1,
+    server_images: str | None = None,
+    keep_phi: bool = False,
+    url: str | None = None,
+    token: str | None = None,
+) -> None:
+    """Send predictions to a Label Studio project, made if absent, as pre-annotations.
+
+    The same push twice changes nothing, one that was interrupted goes on, another model's predictions are added and shown first.
+    Ids become keyed hashes, whose key stays in the working folder; names, dates and numbers are taken out of reports.
+
+    Examples:
+        python -m integrations.label_studio push bundles/cxr_localization/runs/inference --project films
+        python -m integrations.label_studio push runs/npc --project exams --datalist exams.json --random_share 0.2
+        python -m integrations.label_studio push runs/npc --project exams --url https://labels.hospital --server_images /mnt/images
+
+    Args:
+        predictions: predictions.jsonl or its folder.
+        project: name, 3 to 50 letters, digits, - and _.
+        data: working folder.
+        datalist: the cases' datalist, for reports, patients and splits.
+        shape: what places are drawn as: mask, box or polygon; of volumes always mask.
+        random_share: share of the cases, 0 to 1, that come at a random place; the others come least confident first.
+        model_version: name for the model, where its bundle and version do not tell it from another.
+        reviews_per_case: experts that see each case.
+        server_images: where a server on another machine finds the folder `images` of the working folder, which must be its
+            LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
+        keep_phi: send reports as they are, and pictures with burnt-in names.
+        url: address of your own server; by default LABEL_STUDIO_URL, else the local one.
+        token: access token for it; by default LABEL_STUDIO_TOKEN, else the local one's.
+    """
+    check_paths(
+        predictions=predictions,
+        project=project,
+        data=data,
+        datalist=datalist,
+        model_version=model_version,
+        server_images=server_images,
+        url=url,
+        token=token,
+    )
+    share, phi, experts = (
+        _share("random_share", random_share),
+        yes_or_no("keep_phi", keep_phi),
+        whole("reviews_per_case", reviews_per_case, 1),
+    )
+    from integrations.label_studio.client import connect
+    from integrations.label_studio.push import push
+    from integrations.label_studio.results import SHAPES
+    from integrations.label_studio.workspace import Workspace
+
+    known("shape", shape, SHAPES)
+    place = Workspace(Path(data))
+    done = push(
+        connect(place, url, token),
+        place,
+        predictions,
+        project,
+        datalist=datalist,
+        shape=shape,
+        random_share=share,
+        model_version=model_version,
+        reviews_per_case=experts,
+        server_images=server_images,
+        keep_phi=phi,
+    )
+    there = done.cases - done.new_predictions
+    new = f"{done.new_tasks:,} new tasks, {done.new_predictions:,} new predictions, {there:,} there already"
+    print(f"project {project}: {new}; shows {done.model_version}")
+
+
+def pull_command(
+    *,
+    project: str,
+    output: str,
+    data: str = DATA,
+    dicom_seg: bool = False,
+    url: str | None = None,
+    token: str | None = None,
+) -> None:
+    """Fetch a project's reviews: a datalist to train and evaluate on, and what became of every finding.
+
+    Examples:
+        python -m integrations.label_studio pull --project films --output data/reviewed_films
+        python -m integrations.label_studio pull --project scans --output data/reviewed_scans --dicom_seg
+
+    Args:
+        project: its name.
+        output: folder for datalist.json, masks/ and reviews.jsonl.
+        data: working folder that the push was made with.
+        dicom_seg: write the masks of volumes that came as DICOM as DICOM SEG as well, into segmentations/; these name the patient,
+            as the scans do. Needs highdicom (pip install highdicom).
+        url: address of your own server; by default LABEL_STUDIO_URL, else the local one.
+        token: access token for it; by default LABEL_STUDIO_TOKEN, else the local one's.
+    """
+    check_paths(project=project, output=output, data=data, url=url, token=token)
+    as_dicom = yes_or_no("dicom_seg", dicom_seg)
+    from integrations.label_studio.client import connect
+    from integrations.label_studio.pull import pull
+    from integrations.label_studio.workspace import Workspace
+
+    place = Workspace(Path(data))
+    done = pull(connect(place, url, token), place, project, output, dicom_seg=as_dicom)
+    actions = ", ".join(f"{count:,} {action}" for action, count in sorted(done.actions.items()))
+    print(f"{output}: {done.cases:,} cases, {done.reviews:,} reviews; findings {actions or 'none'}")
+
+
+class _Job:
+    """Work that a verb has understood but not begun, so that a misspelt flag is refused before anything is sent."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+
+
+def _later(verb: Callable) -> Callable[..., _Job]:
+    @wraps(verb)
+    def prepare(*args: Any, **kwargs: Any) -> _Job:
+        return _Job(partial(verb, *args, **kwargs))
+
+    return prepare
+
+
+VERBS = {"serve": serve_command, "stop": stop_command, "push": push_command, "pull": pull_command}
+
+
+def _share(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"--{name} is {value}; give a number from 0 to 1")
+    return float(value)
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    arguments = sys.argv[1:]
+    try:
+        if arguments and arguments[0] not in ("-h", "--help"):
+            known("verb", arguments[0], VERBS)
+        if not arguments or "--help" in arguments or "-h" in arguments:
+            arguments = [*[word for word in arguments[:1] if word in VERBS], "--", "--help"]
+        # fire sends help through $PAGER, which would wait for a key where a terminal is only simulated.
+        os.environ.setdefault("PAGER", "cat")
+        verbs = {name: _later(function) for name, function in VERBS.items()}
+        fire.Fire(verbs, command=arguments, name="integrations.label_studio", serialize=lambda _: None)._work()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""Cases made ready for Label Studio: pictures rendered, names taken out, predictions drawn and checked."""
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+from tqdm import tqdm
+
+from integrations.dicom.deidentify import identifiers_of, scrub_report
+from integrations.dicom.display import render_exam_image, render_film
+from integrations.dicom.pseudonyms import Pseudonyms
+from integrations.label_studio import ct
+from integrations.label_studio.errors import LabelStudioError
+from integrations.label_studio.preannotations import NO_REPORT, attention_of, confidence_of, result_of
+from integrations.label_studio.workspace import Workspace
+from scripts.data.datalist import Datalist
+from scripts.data.faults import NOTHING, Fault, describe_faults
+from scripts.data.form import Notes
+from scripts.transforms.reading import ReadError
+
+RENDERING_THREADS = 4
+"""Reading and writing of pictures lets other threads work."""
+SAME_NUMBER = 1e-3
+RANDOM, LEAST_CONFIDENT = "random", "confidence"
+"""How a case came to its place in the order of review."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A case on the user's side: its line of predictions.jsonl and, where a datalist is given, its record and split."""
+
+    case: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)
+    split: str = "training"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case as Label Studio gets it: `data` of its task, `prediction`; and `kept`, which stays with the user."""
+
+    data: dict[str, Any]
+    prediction: dict[str, Any]
+    sizes: list[tuple[int, int]]
+    kept: dict[str, Any]
+
+
+def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[Source]:
+    """Each case with its record.
+
+    Raises:
+        LabelStudioError: cases of several tasks or models, of another task than the datalist's, or that it does not name.
+    """
+    for what, values in (("tasks", {case["task"] for case in cases}), ("models", {version_of(case["model"]) for case in cases})):
+        if len(values) > 1:
+            raise LabelStudioError(
+                f"the predictions are of several {what} ({', '.join(sorted(values))}); push each in a go of its own"
+            )
+    if not cases:
+        raise LabelStudioError("there is no case in the predictions; run the inference on some")
+    if datalist is None:
+        return [Source(case) for case in cases]
+    if datalist.task != cases[0]["task"]:
+        raise LabelStudioError(f"{datalist.path} is of task {datalist.task}, the predictions of {cases[0]['task']}; give theirs")
+    records = {datalist.case_id(record): (record, split) for split, found in datalist.splits.items() for record in found}
+    unknown = [case["case_id"] for case in cases if case["case_id"] not in records]
+    if unknown:
+        named = ", ".join(unknown[:5])
+        reason = f"does not name {len(unknown)} of {len(cases)} predicted cases ({named}{', ...' * (len(unknown) > 5)})"
+        raise LabelStudioError(f"{datalist.path} {reason}; give the datalist that the inference ran on")
+    return [Source(case, *records[case["case_id"]]) for case in cases]
+
+
+def version_of(model: dict[str, Any]) -> str:
+    """What Label Studio calls a model: its bundle, version and the first digits of its checkpoint."""
+    return f"{model['bundle']} {model['version']} ({model['checkpoint_sha256'][:8]})"
+
+
+def prepare(
+    place: Workspace, project: str, found: Sequence[Source], *, version: str, shape: str, random_share: float, keep_phi: bool
+) -> list[Prepared]:
+    """Make cases ready; pictures that are there already are not rendered again.
+
+    Args:
+        found: the cases, of one task and one model.
+        version: name of the model.
+        shape: what places are drawn as, one of `results.SHAPES`.
+        random_share: share of the cases, [0, 1], that come at a random place in the order of review.
+        keep_phi: send reports as they are, and pictures with burnt-in names.
+
+    Raises:
+        LabelStudioError: images that cannot be read, masks of another size than their image, boxes outside; all are listed.
+    """
+    pseudonyms = Pseudonyms(place.key)
+    work = partial(_prepared, place, project, pseudonyms, version=version, shape=shape, keep_phi=keep_phi)
+    with ThreadPoolExecutor(RENDERING_THREADS) as pool:
+        done = list(tqdm(pool.map(work, found), total=len(found), desc="pictures", unit="case", disable=None))
+    faults = [fault for one in done if not isinstance(one, Prepared) for fault in one]
+    if faults:
+        raise LabelStudioError(describe_faults(faults))
+    return _in_order([one for one in done if isinstance(one, Prepared)], random_share)
+
+
+def case_fault(case_id: str, kind: str, reason: str, way_out: str) -> Fault:
+    """A fault of a case's predictions."""
+    notes = Notes("predictions", record=case_id)
+    notes.add(kind, "", NOTHING, reason, way_out)
+    return notes.faults[0]
+
+
+def _prepared(
+    place: Workspace, project: str, pseudonyms: Pseudonyms, source: Source, *, version: str, shape: str, keep_phi: bool
+) -> Prepared | list[Fault]:
+    """A case made ready, or what is wrong with it."""
+    case, record = source.case, source.record
+    pseudonym = pseudonyms.of("case", case["case_id"])
+    kept = place.read_case(project, pseudonym) or {"pushed": {}}
+    if kept.get("images", case["images"]) != case["images"]:
+        reason = f"stands for the images {', '.join(kept['images'])} in project {project}"
+        return [case_fault(case["case_id"], "other images", reason, "push to a project of another name")]
+    report = record.get("report") or "\n".join(f"{anatomy}: {text}" for anatomy, text in record.get("reports", {}).items())
+    try:
+        shown = report if keep_phi else scrub_report(report, _identifiers(case, record))
+        shown = shown.replace("\r\n", "\n").strip() or NO_REPORT
+        if case["task"] == "ct":
+            page = _page_of_volume(place, project, pseudonym, case, record, kept.get("volume"), keep_phi)
+        else:
+            page = _page_of_stills(place, project, pseudonym, case, kept.get("pictures", []), keep_phi, shown, shape)
+    except ReadError as error:
+        return [case_fault(case["case_id"], "unreadable file", str(error), "mend the file, or leave the case out")]
+    data = {"case_id": pseudonym, "task": case["task"], "report": shown} | page.data
+    pushed = {"shape": shape, "findings": [_without_files(finding) for finding in case["findings"]]}
+    if not _alike(kept["pushed"].get(version, pushed), pushed):
+        reason = f"was sent to project {project} with other findings or another shape under the same model version, {version}"
+        return [case_fault(case["case_id"], "other findings", reason, "give these a name with --model_version, or another project")]
+    kept |= {
+        "case_id": case["case_id"],
+        "patient_id": record.get("patient_id", case["case_id"]),
+        "split": source.split,
+        "task": case["task"],
+        "images": case["images"],
+        **page.kept,
+        "pushed": kept["pushed"] | {version: kept["pushed"].get(version, pushed)},
+    }
+    kept |= {key: record[key] for key in ("report", "reports") if key in record}
+    prediction = {"model_version": version, "score": confidence_of(case), "result": page.result}
+    return Prepared(data, prediction, page.sizes, kept)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a task shows of a case: what its data says of the pictures, their sizes, what is drawn on them; what is kept of them."""
+
+    data: dict[str, Any]
+    sizes: list[tuple[int, int]]
+    result: list[dict[str, Any]]
+    kept: dict[str, Any]
+
+
+def _page_of_stills(
+    place: Workspace,
+    project: str,
+    pseudonym: str,
+    case: dict[str, Any],
+    known: Sequence[dict[str, Any]],
+    keep_phi: bool,
+    report: str,
+    shape: str,
+) -> _Page:
+    """Of a film or an exam."""
+    pictures = _pictures(place, project, pseudonym, case, known, keep_phi)
+    sizes = [(picture["width"], picture["height"]) for picture in pictures]
+    urls = [_url(picture["file"]) for picture in pictures]
+    data = {"image": urls[0]} if case["task"] == "cxr" else {"images": urls, "attention": attention_of(case)}
+    return _Page(data, sizes, result_of(case, sizes, report, shape), {"pictures": pictures})
+
+
+def _page_of_volume(
+    place: Workspace,
+    project: str,
+    pseudonym: str,
+    case: dict[str, Any],
+    record: dict[str, Any],
+    known: dict[str, Any] | None,
+    keep_phi: bool,
+) -> _Page:
+    folder = f"{project}/{pseudonym}"
+    kept = ct.render_case(case, record, place.images / folder, known, keep_phi=keep_phi)
+    pictures = ct.Pictures.from_json(kept)
+    data = {"images": [_url(f"{folder}/{file}") for file in pictures.files], **ct.data_of(case, pictures)}
+    return _Page(data, pictures.sizes, ct.result_of(case, pictures), {"volume": kept})
+
+
+def _url(file: str) -> str:
+    """Address of a file below the image folder."""
+    return f"/data/local-files/?d={quote(file)}"
+
+
+def _identifiers(case: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """What names the patient within a report: names and ids of the images' headers, and the datalist's ids.
+
+    An id of a few characters, or of words alone, would take findings and measurements with it.
+    """
+    ids = (case["case_id"], record.get("patient_id", ""))
+    telling = [value for value in ids if re.fullmatch(r"(?=.*\d)\S{5,}", value)]
+    return [*telling, *(name for image in case["images"] for name in identifiers_of(image))]
+
+
+def _without_files(finding: dict[str, Any]) -> dict[str, Any]:
+    """A finding without its files, which the next inference replaces."""
+    return {key: value for key, value in finding.items() if key not in ("mask", "saliency")}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same but for the last digits of numbers, which the same network computes anew each time."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= SAME_NUMBER
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return one == other
+
+
+def _pictures(
+    place: Workspace, project: str, pseudonym: str, case: dict[str, Any], known: Sequence[dict[str, Any]], keep_phi: bool
+) -> list[dict[str, Any]]:
+    """File below the image folder, size, and state of the file that it was rendered from, of each picture of a case."""
+    render = render_film if case["task"] == "cxr" else render_exam_image
+    pictures = []
+    for number, image in enumerate(case["images"]):
+        file = f"{project}/{pseudonym}/{number}.png"
+        output = place.images / file
+        try:
+            state = [Path(image).stat().st_size, Path(image).stat().st_mtime_ns]
+        except OSError as error:
+            raise ReadError(image, f"cannot be opened ({error.strerror})") from error
+        if output.is_file() and number < len(known) and known[number]["source"] == state:
+            pictures.append(known[number])
+            continue
+        output.parent.mkdir(parents=True, exist_ok=True)
+        picture = render(image, output, keep_phi=keep_phi)
+        pictures.append({"file": file, "width": picture.width, "height": picture.height, "source": state})
+    return pictures
+
+
+def _in_order(prepared: Iterable[Prepared], random_share: float) -> list[Prepared]:
+    """Scores that put cases in the order of review, lowest first; the same cases get the same order.
+
+    A case of the random share takes the score of any case, drawn at random: its place says nothing about it.
+    """
+    ordered = sorted(prepared, key=lambda one: one.data["case_id"])
+    scores = [one.prediction["score"] for one in ordered]
+    random = Random(" ".join(one.data["case_id"] for one in ordered))
+    drawn = set(random.sample(range(len(ordered)), round(random_share * len(ordered))))
+    for number, one in enumerate(ordered):
+        one.kept["drawn"] = RANDOM if number in drawn else LEAST_CONFIDENT
+        if number in drawn:
+            one.prediction["score"] = random.choice(scores)
+    return ordered

@@ -1,0 +1,7 @@
+"""Errors of the way to Label Studio and back."""
+
+from scripts.errors import UserError
+
+
+class LabelStudioError(UserError):
+    """Label Studio cannot be reached, or does not take what it is given; says what to do."""
