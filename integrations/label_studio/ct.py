@@ -1,8 +1,8 @@
 """The CT task: a volume as pictures in three windows, what the model says of it, and the review back in the volume's own grid.
 
-A task's pictures are the key slices of what the model found, most probable first, so that the page opens there; then all slices
-shown, from head to foot, in each window of `integrations.dicom.display.WINDOWS`. The same slice may so be shown several times:
-what is marked on any of its pictures counts.
+A task's pictures are the key slices of what the model found, one a finding, most probable first, so that the page opens there; then
+all slices shown, from head to foot, in each window of `integrations.dicom.display.WINDOWS`. The same slice may so be shown several
+times: what is marked on any of its pictures counts.
 """
 
 import csv
@@ -42,10 +42,11 @@ HEART_OF_SALIENCY = 0.5
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a task shows of a volume: its geometry, and window and slice of each picture."""
+    """What a task shows of a volume: its geometry, window and slice of each picture, labels of the key slices that come first."""
 
     series: Series
     shown: tuple[tuple[str, int], ...]
+    keys: tuple[str, ...]
 
     @property
     def files(self) -> list[str]:
@@ -56,18 +57,20 @@ class Pictures:
     def sizes(self) -> list[tuple[int, int]]:
         return [(self.series.width, self.series.height)] * len(self.shown)
 
-    def number_of(self, window: str, slice_index: int) -> int:
-        """First picture, from 0, of the shown slice nearest to a slice."""
-        nearest = min(self.series.slices, key=lambda index: abs(index - slice_index))
-        return self.shown.index((window, nearest))
+    def number_of(self, label: str, window: str, slice_index: int) -> int:
+        """Picture, from 0, of the shown slice nearest to a slice: the label's own key slice if it is that one."""
+        entry = (window, min(self.series.slices, key=lambda index: abs(index - slice_index)))
+        own = self.keys.index(label) if label in self.keys else None
+        return own if own is not None and self.shown[own] == entry else self.shown.index(entry, len(self.keys))
 
     def as_json(self) -> dict[str, Any]:
         """What `from_json` makes the same pictures of."""
-        return {"series": self.series.as_json(), "shown": [list(entry) for entry in self.shown]}
+        return {"series": self.series.as_json(), "shown": [list(entry) for entry in self.shown], "keys": list(self.keys)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Pictures":
-        return cls(Series.from_json(kept["series"]), tuple((window, index) for window, index in kept["shown"]))
+        shown = tuple((window, index) for window, index in kept["shown"])
+        return cls(Series.from_json(kept["series"]), shown, tuple(kept["keys"]))
 
 
 def configuration(labels: Labels) -> str:
@@ -80,23 +83,25 @@ def configuration(labels: Labels) -> str:
     if not names:
         raise LabelStudioError("there is no finding to judge: no volume has one; run the inference with other prompts or masks")
     root = Element("View", style="display: flex; gap: 1em")
-    left, right = SubElement(root, "View", style="flex: 60%"), SubElement(root, "View", style="flex: 40%")
-    SubElement(left, "Header", value="$attention", size="5")
+    left, right = SubElement(root, "View", style="flex: 58%"), SubElement(root, "View", style="flex: 42%")
+    SubElement(left, "Header", value="$attention", size="6")
     SubElement(left, "Image", name=IMAGE, valueList="$images", **SEES_ALL)
-    SubElement(right, "Header", value="What the model says", size="5")
-    SubElement(right, "Table", name="table", value="$probabilities", valueType="csv")
-    for name in names:
-        SubElement(right, "Header", value=name, size="6")
-        answers = SubElement(right, "Choices", name=control_of(name), toName=IMAGE, choice="single-radio", showInline="true")
-        for answer in (PRESENT, ABSENT, UNCERTAIN):
-            SubElement(answers, "Choice", value=answer)
+    SubElement(left, "Header", value="Report", size="5")
+    SubElement(left, "Text", name=REPORT, value="$report")
     for tag, control, title in (("BrushLabels", MASKS, "Brush"), ("RectangleLabels", BOXES, "Box")):
-        SubElement(right, "Header", value=title, size="5")
-        tool = SubElement(right, tag, name=control, toName=IMAGE)
+        SubElement(left, "Header", value=title, size="5")
+        tool = SubElement(left, tag, name=control, toName=IMAGE)
         for number, name in enumerate(names):
             SubElement(tool, "Label", value=name, background=COLOURS[number % len(COLOURS)])
-    SubElement(right, "Header", value="Report", size="5")
-    SubElement(right, "Text", name=REPORT, value="$report")
+    SubElement(right, "Header", value="What the model says", size="5")
+    SubElement(right, "Table", name="table", value="$probabilities", valueType="csv")
+    SubElement(right, "Header", value="What is there", size="5")
+    for name in names:
+        row = SubElement(right, "View", style="display: flex; justify-content: space-between; align-items: center")
+        SubElement(row, "Header", value=name, size="6")
+        answers = SubElement(row, "Choices", name=control_of(name), toName=IMAGE, choice="single-radio", layout="inline")
+        for answer in (PRESENT, ABSENT, UNCERTAIN):
+            SubElement(answers, "Choice", value=answer)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -121,7 +126,7 @@ def render_case(
         keep_phi: show a volume with burnt-in names as well.
 
     Returns:
-        `series` and `shown`, which `Pictures.from_json` takes, `source`, the state of the files they were made from, and
+        `series`, `shown` and `keys`, which `Pictures.from_json` takes, `source`, the state of the files they were made from, and
         `anatomy_mask`, the path of what is outlined.
 
     Raises:
@@ -136,12 +141,13 @@ def render_case(
     keys = _key_entries(case)
 
     def choose(count: int) -> Sequence[int]:
-        return pictures.series.slices if pictures else spread_slices(count, MOST_SLICES, [index for _, index in keys])
+        return pictures.series.slices if pictures else spread_slices(count, MOST_SLICES, [index for _, index in keys.values()])
 
     series = render_volume(image, folder, choose=choose, anatomy_mask=mask, keep_phi=keep_phi)
     if pictures is None:
-        shown = [entry for entry in keys if entry[1] in series.slices]
-        pictures = Pictures(series, (*shown, *((window, index) for window in WINDOWS for index in series.slices)))
+        keys = {label: entry for label, entry in keys.items() if entry[1] in series.slices}
+        every = [(window, index) for window in WINDOWS for index in series.slices]
+        pictures = Pictures(series, (*keys.values(), *every), tuple(keys))
     elif series.shape != pictures.series.shape or not np.allclose(series.affine, pictures.series.affine):
         raise ReadError(image, "lies on another grid than when it was first sent; restore it, or push to another project")
     return pictures.as_json() | {"source": source, "anatomy_mask": mask}
@@ -149,22 +155,18 @@ def render_case(
 
 def data_of(case: dict[str, Any], pictures: Pictures) -> dict[str, str]:
     """What stands beside the pictures: `attention`, a line on what is where, and `probabilities`, the findings table as CSV."""
-    keys = _key_entries(case)[: len(pictures.shown) - len(WINDOWS) * len(pictures.series.slices)]
-    first = len(keys) + 1
-    ranges = []
-    for window in WINDOWS:
-        ranges.append(f"{window} {first}-{first + len(pictures.series.slices) - 1}")
-        first += len(pictures.series.slices)
-    opening = f"Images 1-{len(keys)}: key slices; " if keys else "The model found nothing; "
+    first, count = len(pictures.keys) + 1, len(pictures.series.slices)
+    ranges = [f"{window} {first + number * count}-{first + (number + 1) * count - 1}" for number, window in enumerate(WINDOWS)]
+    opening = f"Images 1-{len(pictures.keys)}: key slices of what the model found. " if pictures.keys else ""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("Finding", "Anatomy", "Probability", "Key slice: image"))
+    writer.writerow(("Finding", "Anatomy", "Probability", "Image"))
     for finding in sorted(case["findings"], key=lambda finding: -(finding["probability"] or 0)):
         key = finding.get("key_slice")
-        number = "" if key is None else pictures.number_of(_window_of(finding), key) + 1
+        number = "" if key is None else pictures.number_of(finding["label"], _window_of(finding), key) + 1
         probability = "" if finding["probability"] is None else f"{finding['probability']:.2f}"
         writer.writerow((finding["label"], finding["anatomy"] or "", probability, number))
-    return {"attention": f"{opening}from head to foot: {', '.join(ranges)}", "probabilities": table.getvalue().rstrip("\n")}
+    return {"attention": f"{opening}From head to foot: {', '.join(ranges)}", "probabilities": table.getvalue().rstrip("\n")}
 
 
 def result_of(case: dict[str, Any], pictures: Pictures) -> list[dict[str, Any]]:
@@ -213,11 +215,13 @@ def _window_of(finding: Mapping[str, Any]) -> str:
     return WINDOW_OF.get(finding["anatomy"], SOFT_TISSUE)
 
 
-def _key_entries(case: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Window and key slice of what the model found, most probable first, each once."""
-    found = [finding for finding in case["findings"] if finding.get("key_slice") is not None]
-    found.sort(key=lambda finding: -(finding["probability"] or 0))
-    return list(dict.fromkeys((_window_of(finding), finding["key_slice"]) for finding in found))[:MOST_KEY_PICTURES]
+def _key_entries(case: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """Window and key slice of what the model found, by label, most probable first."""
+    entries: dict[str, tuple[str, int]] = {}
+    for finding in sorted(case["findings"], key=lambda finding: -(finding["probability"] or 0)):
+        if finding.get("key_slice") is not None:
+            entries.setdefault(finding["label"], (_window_of(finding), finding["key_slice"]))
+    return dict(list(entries.items())[:MOST_KEY_PICTURES])
 
 
 def _drawn(finding: Mapping[str, Any], pictures: Pictures, region: str) -> list[dict[str, Any]]:
@@ -237,7 +241,7 @@ def _drawn(finding: Mapping[str, Any], pictures: Pictures, region: str) -> list[
             finding["label"],
             region=f"{region}-{index}",
             score=finding["confidence"],
-            image_index=pictures.number_of(_window_of(finding), index),
+            image_index=pictures.number_of(finding["label"], _window_of(finding), index),
         )
         for index, mask in drawn
         if mask.any()

@@ -31,6 +31,7 @@ PAUSES = (1, 2, 4, 8, 16)
 SETTLING = 2
 """Seconds between two looks at a server that may still be at work on what it did not answer."""
 LOWEST_FIRST = "Uncertainty sampling"
+FIRST_TAB = "Least confident first"
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def push(
             changed = {name: value for name, value in settings.items() if getattr(existing, name, None) != value}
             if changed:
                 client.projects.update(project_id, **changed)
+        _show_in_order(client, project_id)
         _share_images(client, project_id, f"{(server_images or str(place.images)).rstrip('/')}/{project}")
     for one in prepared:
         place.save_case(project, one.data["case_id"], one.kept)
@@ -134,6 +136,12 @@ def _check(prepared: Sequence[Prepared], xml: str) -> None:
     ]
     if faults:
         raise LabelStudioError(describe_faults(faults))
+
+
+def _show_in_order(client: LabelStudio, project_id: int) -> None:
+    """A tab with the least confident case first: pages opened from a tab go by its order, `sampling` is for "Label All Tasks"."""
+    if all(view.data.title != FIRST_TAB for view in client.views.list(project=project_id)):
+        client.views.create(project=project_id, data={"title": FIRST_TAB, "ordering": ["tasks:predictions_score"]})
 
 
 def _share_images(client: LabelStudio, project_id: int, path: str) -> None:

@@ -3,22 +3,30 @@
 import logging
 import os
 import pwd
+import re
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 import torch
+import yaml
 from ignite.engine import Engine, Events
 
 from scripts.handlers.tracking import MLflowTracker
 from scripts.handlers.tracking_models import find_runs, register_model
+from scripts.handlers.tracking_sender import send_folder
 from scripts.weights.registered import checkpoint_file
 
 pytestmark = pytest.mark.slow
+TEAM = yaml.safe_load((Path(__file__).resolve().parents[2] / "mlflow" / "compose.yaml").read_text())
 
 
 class Cluster:
@@ -153,3 +161,80 @@ def test_cluster_stopped_in_the_middle_and_started_again(cluster, client, tmp_pa
     assert client.get_run(tracker.run_id).info.status == "FINISHED" and steps(client, tracker.run_id) == list(range(1, 501))
     assert not list(tmp_path.glob("middle/mlflow_spool/*/records.jsonl"))
     assert slowest[0] < 5  # no iteration waited for the store; loose, because the machine may be busy
+
+
+def filled(text, values):
+    """Text of the compose file as Compose fills it."""
+    return re.sub(r"\$\{(\w+)(?::[?-])?\}", lambda match: values[match[1]], text)
+
+
+@pytest.fixture
+def team(cluster, tmp_path):
+    """The team's server as mlflow/compose.yaml starts it, on this cluster, with a folder in place of the object store."""
+    pytest.importorskip("flask_wtf", reason="pip install -r requirements-dev.txt brings Flask-WTF")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    values = {"DATABASE_PASSWORD": "none", "ADMIN_PASSWORD": "secretsecret", "SESSION_KEY": "k", "ENDPOINT": "", "BUCKET": "b"}
+    values |= {"ACCESS_KEY": "a", "SECRET_KEY": "s", "HOST_NAME": f"127.0.0.1:{port}"}
+    database = "postgresql+psycopg2://mlflow:none@database/mlflow"
+
+    def here(text):
+        return filled(text, values).replace(database, cluster.uri).replace("s3://b", str(tmp_path / "store"))
+
+    service, config = TEAM["services"]["mlflow"], tmp_path / "auth.ini"
+    config.write_text(here(TEAM["configs"]["auth"]["content"]))
+    environment = {name: here(value) for name, value in service["environment"].items()}
+    environment = {**os.environ, **environment, "MLFLOW_AUTH_CONFIG_PATH": str(config)}
+    command = [here(word).replace("--port=5000", f"--port={port}") for word in service["command"]]
+    assert cluster.uri in command[5] and str(tmp_path) in command[6]
+    with open(tmp_path / "server.log", "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command, "--workers=1"], env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    uri, until = f"http://127.0.0.1:{port}", time.monotonic() + 300
+    try:
+        while not _answers(uri):
+            assert server.poll() is None and time.monotonic() < until, (tmp_path / "server.log").read_text()[-3000:]
+            time.sleep(0.3)
+        yield uri
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _answers(uri):
+    try:
+        return requests.get(f"{uri}/health", timeout=1).ok
+    except requests.RequestException:
+        return False
+
+
+def test_the_teams_server_takes_runs_and_models_from_members_only(team, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert requests.get(f"{team}/api/2.0/mlflow/experiments/search?max_results=1", timeout=30).status_code == 401
+    client = mlflow.MlflowClient(team)
+    tracker = train(client, tmp_path / "out", wait=0.5)  # nobody has logged in: the records wait
+    tracker.close()
+    assert tracker.run_id.startswith("unsent-") and "takes nothing now" in caplog.text
+
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secretsecret")
+    assert send_folder(tmp_path / "out") == []
+    run_id = (tmp_path / "out" / "mlflow_run_id").read_text().strip()
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED" and steps(client, run_id) == list(range(1, 101))
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
+    name = f"team_{tmp_path.name}"
+    register_model(client, run_id, name, "champion")
+    fetched = checkpoint_file(f"models:/{name}@champion", team)
+    assert Path(fetched).read_bytes() == (tmp_path / "out" / "checkpoint_best.pt").read_bytes()
+    assert list((tmp_path / "store").rglob("checkpoint_best.pt"))
+
+
+def test_the_teams_secrets_stand_in_no_file_of_the_project():
+    text = (Path(__file__).resolve().parents[2] / "mlflow" / "compose.yaml").read_text()
+    secrets = re.findall(r"^\s*(\w*(?:PASSWORD|SECRET|KEY)\w*): (.*)$", text, re.MULTILINE)
+    assert len(secrets) == 5 and all(re.fullmatch(r"\$\{\w+:\?\}", value) for _, value in secrets), secrets
+    assert all(port.startswith("127.0.0.1:") for service in TEAM["services"].values() for port in service.get("ports", []))

@@ -50,9 +50,11 @@ def page(workspace, server) -> Iterator[Page]:
     assert hosts - {None} == {"127.0.0.1"}
 
 
-def submit_all(page: Page, server: str, project_id: int, count: int) -> list[int]:
-    """Submit as many tasks as the page serves; their ids in its order."""
-    page.goto(f"{server}/projects/{project_id}/data?labeling=1")
+def submit_all(page: Page, server: str, project_id: int, count: int, button: bool = False) -> list[int]:
+    """Submit as many tasks as the page serves, its address or its button opened; their ids in its order."""
+    page.goto(f"{server}/projects/{project_id}/data" + ("" if button else "?labeling=1"))
+    if button:
+        page.get_by_role("button", name="Label All Tasks").click()
     served: list[int] = []
     for _ in range(count):
         page.wait_for_function(READY, arg=served[-1] if served else None)
@@ -68,7 +70,7 @@ def submit_all(page: Page, server: str, project_id: int, count: int) -> list[int
 def test_films_submitted_in_the_page_come_back_exactly(shape, page, client, workspace, server, project, films, tmp_path):
     folder = films(SIZES)
     done = push(client, workspace, folder, project, datalist=folder / "datalist.json", shape=shape)
-    served = submit_all(page, server, done.project_id, len(SIZES))
+    served = submit_all(page, server, done.project_id, len(SIZES), button=shape == "box")
     cases = {task.id: task.data["case_id"] for task in client.tasks.list(project=done.project_id, fields="task_only")}
     order = [workspace.read_case(project, cases[task])["case_id"] for task in served]
     assert order == ["study 0", "study 1"], "the least confident case comes first"

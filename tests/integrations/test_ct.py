@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 from collections import Counter
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -146,9 +147,36 @@ def test_the_page_opens_on_the_key_slice_and_tells_where_things_are(pushed):
     assert heights == sorted(heights, reverse=True), "stored from foot to head, shown from head to foot"
     assert next(item for item in items if item.get("item_index") == 0)["value"]["brushlabels"] == [NODULE]
     data = ct.data_of(case, pictures)
-    assert data["attention"] == "Images 1-1: key slices; from head to foot: lung 2-15, mediastinum 16-29, bone 30-43"
+    ranges = "lung 2-15, mediastinum 16-29, bone 30-43"
+    assert data["attention"] == f"Images 1-1: key slices of what the model found. From head to foot: {ranges}"
     rows = list(csv.reader(io.StringIO(data["probabilities"])))
     assert rows[1:] == [[NODULE, "lung", "0.81", "1"], [HEART, "heart", "0.20", ""], [EFFUSION, "heart", "0.20", ""]]
+
+
+def test_each_finding_has_a_key_picture_of_its_own(pushed):
+    case, record, _, _ = pushed()
+    nodule = case["findings"][0]
+    other = nodule | {"label": "Pleural effusion", "probability": 0.9}
+    case["findings"].append(other)
+    pictures = ct.Pictures.from_json(ct.render_case(case, record, Path(record["image"]).parent / "two", None, keep_phi=False))
+    assert pictures.keys == ("Pleural effusion", NODULE) and pictures.shown[0] == pictures.shown[1]
+    items = ct.result_of(case, pictures)
+    on_key = [item for item in items if item.get("item_index", len(pictures.keys)) < len(pictures.keys)]
+    assert {item["value"]["brushlabels"][0]: item["item_index"] for item in on_key} == {"Pleural effusion": 0, NODULE: 1}
+    back = judged(items, items, case, pictures)
+    assert back[NODULE].action == "accepted" and np.array_equal(back[NODULE].after, back["Pleural effusion"].after)
+
+
+def test_another_models_key_slices_are_found_among_what_is_shown(pushed, tmp_path):
+    case, record, kept, _ = pushed()
+    pictures = ct.Pictures.from_json(kept)
+    later = copy.deepcopy(case)
+    later["findings"][0]["key_slice"] = 9
+    assert ct.render_case(later, record, tmp_path / "pictures", kept, keep_phi=False) == kept
+    number = int(list(csv.reader(io.StringIO(ct.data_of(later, pictures)["probabilities"])))[1][3])
+    assert pictures.shown[number - 1] == ("lung", 9) and number > 1
+    none_found = [finding | {"key_slice": None, "saliency": None} for finding in case["findings"]]
+    assert "lung 2-15" in ct.data_of(case | {"findings": none_found}, pictures)["attention"]
 
 
 def test_the_configuration_takes_the_prediction_and_keeps_earlier_labels(pushed):

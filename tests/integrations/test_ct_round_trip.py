@@ -94,8 +94,9 @@ def test_what_the_expert_changes_on_slices_comes_back_changed(scans, client, wor
         gone.append(pictures.shown[first["item_index"]][1])
         answers = {ct.control_of("Pericardial effusion"), ct.control_of("Cardiomegaly")}
         left = [item for item in items if item["id"] != first["id"] and item["id"] not in answers]
+        name = "Pericardial effusion"
         drawn = [
-            brush_item(picture, "Pericardial effusion", region=f"byHand{index}", image_index=pictures.number_of("bone", index))
+            brush_item(picture, name, region=f"byHand{index}", image_index=pictures.number_of(name, "bone", index))
             for index in pictures.series.slices
             if (picture := pictures.series.picture_of(effusion, index)).any()
         ]

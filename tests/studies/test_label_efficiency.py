@@ -61,7 +61,7 @@ def test_a_study_trains_evaluates_compares_and_is_not_run_twice(plan, tmp_path):
     assert set(figures["slice"]) == {"all", "held-out centres", "other centres"}
     assert (differences["estimate"] == 0.5).all() and (differences["lower"] > 0).all()
     assert "from words with 50% minus random with 50%, all: 0.500" in describe(figures, differences)
-    assert (study / "from_words" / "0.5" / "seed_2" / "checkpoint_best.pt").read_text() == "2"
+    assert (study / "from_words" / "0.5" / "seed_2" / "checkpoint_best.pt").read_text() == "7"
     assert (study / "label_efficiency.png").stat().st_size > 5000
 
     logs = {path: path.stat().st_mtime_ns for path in study.rglob("log.txt")}
