@@ -180,6 +180,57 @@ def pull_command(
     print(f"{output}: {done.cases:,} cases, {done.reviews:,} reviews; findings {actions or 'none'}")
 
 
+def backend_command(
+    bundle: str,
+    *,
+    project: str | None = None,
+    config: str | None = None,
+    data: str = DATA,
+    host: str = "127.0.0.1",
+    port: int = 9090,
+    backend_url: str | None = None,
+    url: str | None = None,
+    token: str | None = None,
+    **settings: Any,
+) -> None:
+    """Serve a bundle's model to Label Studio, until Ctrl-C: suggestions as a task opens, regions of words that the expert types.
+
+    Label Studio shows a user and a password for it; the password stands in the working folder's backend_password.
+
+    Examples:
+        python -m integrations.label_studio backend bundles/cxr_localization --project films
+        python -m integrations.label_studio backend bundles/nasal_pretraining --project exams --checkpoint models/last.pt
+
+    Args:
+        bundle: folder of a bundle, whose inference.json is served.
+        project: to connect the model with; pushed before.
+        config: files merged over inference.json, with commas between.
+        data: working folder that the project was pushed from; images are taken from it alone.
+        host: address to listen at; by default this machine's own, so that nobody else reaches it.
+        port: to listen at.
+        backend_url: where the Label Studio server reaches the backend, if not at host and port.
+        url: address of your own Label Studio; by default LABEL_STUDIO_URL, else the local one.
+        token: access token for it; by default LABEL_STUDIO_TOKEN, else the local one's.
+        settings: anything else is set in inference.json, as `--checkpoint FILE`.
+    """
+    check_paths(bundle=bundle, project=project, config=config, data=data, host=host, backend_url=backend_url, url=url, token=token)
+    number = whole("port", port, least=1)
+    from integrations.label_studio.backend import create_app, register, running
+    from integrations.label_studio.backend_model import BundleModel
+    from integrations.label_studio.client import connect
+    from integrations.label_studio.workspace import Workspace
+
+    place, address = Workspace(Path(data)), backend_url or f"http://{host}:{number}"
+    model = BundleModel(bundle, config.split(",") if config else [], settings)
+    password = place.make_backend_password()
+    client = connect(place, url, token) if project else None
+    with running(create_app(model, place, password), host, number) as thread:
+        if client:
+            register(client, project, address, password, model)
+        print(f"{model.version} at {address}, password in {place.backend_password}; Ctrl-C ends it", flush=True)
+        thread.join()
+
+
 class _Job:
     """Work that a verb has understood but not begun, so that a misspelt flag is refused before anything is sent."""
 
@@ -195,7 +246,7 @@ def _later(verb: Callable) -> Callable[..., _Job]:
     return prepare
 
 
-VERBS = {"serve": serve_command, "stop": stop_command, "push": push_command, "pull": pull_command}
+VERBS = {"serve": serve_command, "stop": stop_command, "push": push_command, "pull": pull_command, "backend": backend_command}
 
 
 def _share(name: str, value: Any) -> float:

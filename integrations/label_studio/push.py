@@ -140,7 +140,7 @@ def _check(prepared: Sequence[Prepared], xml: str) -> None:
 
 def _show_in_order(client: LabelStudio, project_id: int) -> None:
     """A tab with the least confident case first: pages opened from a tab go by its order, `sampling` is for "Label All Tasks"."""
-    if all(view.data.title != FIRST_TAB for view in client.views.list(project=project_id)):
+    if all(view.data.get("title") != FIRST_TAB for view in client.views.list(project=project_id)):
         client.views.create(project=project_id, data={"title": FIRST_TAB, "ordering": ["tasks:predictions_score"]})
 
 

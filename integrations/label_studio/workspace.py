@@ -19,6 +19,7 @@ class Workspace:
         place = Workspace(Path("data/label_studio"))
 
     - `server/`: the data directory of the Label Studio that `serve` starts; `token`: its key.
+    - `backend_password`: what Label Studio shows a backend.
     - `images/PROJECT/`: pictures, the only thing that the browser sees of the cases' files.
     - `key`: secret of the pseudonyms.
     - `cases/PROJECT/CASE.json`: who a pseudonym is, and what was sent of the case; the way back needs it.
@@ -33,6 +34,10 @@ class Workspace:
     @property
     def token(self) -> Path:
         return self.folder.absolute() / "token"
+
+    @property
+    def backend_password(self) -> Path:
+        return self.folder.absolute() / "backend_password"
 
     @property
     def images(self) -> Path:
@@ -55,15 +60,24 @@ class Workspace:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def make_token(self) -> str:
-        """The local server's key, 40 hexadecimal digits, readable by its owner alone; made at first use."""
-        if not self.token.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            old = os.umask(0o077)
-            try:
-                write_atomically(self.token, secrets.token_hex(20) + "\n")
-            finally:
-                os.umask(old)
-        return self.token.read_text().strip()
+        """The local server's key, 40 hexadecimal digits; made at first use."""
+        return _secret(self.token)
+
+    def make_backend_password(self) -> str:
+        """What Label Studio has to show a backend; made at first use."""
+        return _secret(self.backend_password)
+
+
+def _secret(path: Path) -> str:
+    """A file's 40 hexadecimal digits, readable by its owner alone; written at first use."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        old = os.umask(0o077)
+        try:
+            write_atomically(path, secrets.token_hex(20) + "\n")
+        finally:
+            os.umask(old)
+    return path.read_text().strip()
 
 
 def check_project(name: str) -> str:

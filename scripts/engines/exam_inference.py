@@ -7,6 +7,7 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.data.phrases import is_groundable
 from scripts.data.predictions import PredictionWriter
 from scripts.engines.exam_evaluator import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
@@ -20,6 +21,9 @@ class ExamInference(Evaluator):
 
     Each class gets its probability; each finding its probability and the image that shows most of it, and one that reaches its
     threshold an entry for each region of its heat map on that image.
+
+    A record with `phrases` is asked for these alone, in a user's own words: each gets the image that it chooses, and the regions
+    there.
 
     The output of a batch is {"embeddings": [(case, `ExamEmbeddings` of B = 1)], "pictures": [(case id, panels)]}.
 
@@ -55,8 +59,10 @@ class ExamInference(Evaluator):
         output: dict[str, list] = {"embeddings": [], "pictures": []}
         for case in batchdata["cases"]:
             exam = encode_case(self.findings, case, engine.state.device)
-            located = self._located(case, exam)
-            entries = self._diagnoses(exam) + [entry for found in located for entry in found["entries"]]
+            asked = case["record"].get("phrases")
+            located = self._located(case, exam) if asked is None else [self._grounded(case, exam, phrase) for phrase in asked]
+            entries = [] if asked is not None else self._diagnoses(exam)
+            entries += [entry for found in located for entry in found["entries"]]
             self.writer.add(case["case_id"], case["record"]["images"], entries)
             output["embeddings"].append((case, exam))
             output["pictures"].append((case["case_id"], panels(case, exam, located)))
@@ -92,6 +98,26 @@ class ExamInference(Evaluator):
                 answer |= {"heat": heat, "regions": regions, "entries": marked or [shared]}
             found.append(answer)
         return found
+
+    def _grounded(self, case: dict[str, Any], exam: ExamEmbeddings, phrase: str) -> dict[str, Any]:
+        """As `_located` of a phrase that no table knows: without the opposite's wording nothing says whether it is there."""
+        localizer = self.findings.localizer
+        sentence = localizer.encode_sentences([phrase])
+        place = int(localizer.images_of(exam, sentence)[0, 0].argmax())
+        one = exam._replace(patches=exam.patches[:, [place]])
+        heat = localizer.heat_maps(one, sentence, torch.zeros_like(sentence))[0, 0, 0].cpu().numpy()
+        heat = case["views"][place].to_native(heat)
+        regions = finding_regions(heat, self.calibration) if is_groundable(phrase) else []
+        shared = {"label": phrase, "text": phrase, "image_index": case["image_places"][place]}
+        marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
+        return {
+            "label": phrase,
+            "place": place,
+            "probability": 0.0,
+            "heat": heat,
+            "regions": regions,
+            "entries": marked or [shared],
+        }
 
 
 def panels(case: dict[str, Any], exam: ExamEmbeddings, located: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ class PhraseInference(Evaluator):
         device: device of the network.
         val_data_loader: gives batches of `scripts.data.FilmCollate`.
         grounder: answers phrases with regions.
-        phrases: asked of every film.
+        phrases: asked of every film whose record has no `phrases` of its own.
         writer: receives the predictions; they stand in its folder when the run has ended well.
         val_handlers: Ignite or MONAI handlers.
 
@@ -54,7 +54,7 @@ class PhraseInference(Evaluator):
         if not batchdata["case_ids"]:
             return {"answers": []}
         films = self.grounder.localizer.encode_films(batchdata["images"].to(engine.state.device))
-        texts = [self.phrases] * len(batchdata["records"])
+        texts = [record.get("phrases", self.phrases) for record in batchdata["records"]]
         answers = self.grounder(films, batchdata["letterboxes"], texts)
         for case, record, answered in zip(batchdata["case_ids"], batchdata["records"], answers, strict=True):
             findings = [finding for answer in answered for finding in predicted_findings(answer)]
