@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
 from PIL import Image
 
@@ -12,7 +11,7 @@ from integrations.label_studio import ct
 from integrations.label_studio.configurations import PHRASE, labels_in
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.preannotations import confidence_of, result_of, sentence_with
-from integrations.label_studio.results import brush_item
+from integrations.label_studio.results import found_item
 from integrations.label_studio.validation import PredictionChecker
 from integrations.label_studio.workspace import Workspace
 from scripts.data.masks import read_mask
@@ -94,16 +93,18 @@ class TaskQuestion:
         """Regions of what the user has typed, under the label that it names; without one where it names none."""
         labels = labels_in(self.label_config).regions
         label = max((label for label in labels if sentence_with(self.phrase, label)), key=len, default=None)
-        items = []
-        for finding in case["findings"]:
-            if finding["mask"] is not None:
-                index = finding["image_index"] if self.task == "nasal" else None
-                about = {"region": f"phrase-{uuid4().hex[:8]}", "score": finding["confidence"], "image_index": index}
-                item = brush_item(read_mask(finding["mask"]), label or "", **about)
-                if label is None:
-                    item["value"].pop("brushlabels")
-                items.append(item | {"meta": {"text": [self.phrase]}})
-        return items
+        as_list = self.task == "nasal"
+        return [
+            found_item(
+                read_mask(finding["mask"]),
+                label,
+                self.phrase,
+                score=finding["confidence"],
+                image_index=finding["image_index"] if as_list else None,
+            )
+            for finding in case["findings"]
+            if finding["mask"] is not None
+        ]
 
 
 def phrase_of(context: Mapping[str, Any] | None) -> str | None:

@@ -98,10 +98,12 @@ def _page() -> tuple[Element, Element, Element]:
 
 
 def _tools(parent: Element, labels: Iterable[str]) -> None:
-    """Brush, rectangle and polygon with the same labels and colours."""
+    """Words to find; brush, rectangle and polygon with the same labels and colours."""
     labels = tuple(labels)
     if not labels:
         return
+    SubElement(parent, "Header", value="Find the region of these words", size="5")
+    SubElement(parent, "TextArea", name=PHRASE, toName=IMAGE, rows="1", editable="true", showSubmitButton="true")
     for tag, name, title in (
         ("BrushLabels", MASKS, "Brush"),
         ("RectangleLabels", BOXES, "Box"),
@@ -109,10 +111,6 @@ def _tools(parent: Element, labels: Iterable[str]) -> None:
     ):
         SubElement(parent, "Header", value=title, size="5")
         _labels(SubElement(parent, tag, name=name, toName=IMAGE), labels)
-    SubElement(parent, "Header", value="Find the region of these words", size="5")
-    SubElement(
-        parent, "TextArea", name=PHRASE, toName=IMAGE, rows="1", editable="true", maxSubmissions="1", showSubmitButton="true"
-    )
 
 
 def _choices(parent: Element, name: str, title: str, choices: Iterable[str], kind: str) -> None:

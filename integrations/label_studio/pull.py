@@ -33,7 +33,7 @@ from integrations.label_studio.client import telling
 from integrations.label_studio.configurations import DIAGNOSIS, FINDINGS, Labels, labels_in
 from integrations.label_studio.ct import Pictures
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.results import box_of, label_of, mask_of, place_of, size_of
+from integrations.label_studio.results import box_of, label_of, mask_of, place_of, size_of, words_of
 from integrations.label_studio.reviews import chosen, judgements, regions_of
 from integrations.label_studio.workspace import Workspace, check_project
 from scripts.data.datalist import SPLITS, save_datalist
@@ -301,7 +301,8 @@ def _film(review: _Review, kept: dict[str, Any], places: _Places, labels: Sequen
     }
     record["findings"] = []
     for label, regions in by_label.items():
-        finding: dict[str, Any] = {"label": label, "text": texts.get(label, label)}
+        words = next(filter(None, map(words_of, regions)), None)
+        finding: dict[str, Any] = {"label": label, "text": words or texts.get(label, label)}
         if all(region["type"] == "rectanglelabels" for region in regions):
             finding["boxes"] = [box_of(region) for region in regions]
         else:
@@ -322,5 +323,7 @@ def _exam(review: _Review, kept: dict[str, Any], places: _Places) -> dict[str, A
         finding = {"image_index": region.get("item_index", 0), "label": label_of(region), "box": places.of(region)["box"]}
         if region["type"] != "rectanglelabels":
             finding["mask"] = places.path_of_all([region])
+        if words_of(region):
+            finding["text"] = words_of(region)
         record["findings"].append(finding)
     return record

@@ -7,6 +7,7 @@ and height, and masks as run lengths of an RGBA picture whose alpha is the mask.
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ LABELS_KEY = {"brushlabels": MASKS, "rectanglelabels": BOXES, "polygonlabels": P
 """Item types that mark a place, and the control of each."""
 
 SMALLEST_POLYGON = 3
+FOUND = "phrase-"
+"""Ids of regions that were found by words begin with this."""
 
 
 def brush_item(
@@ -106,10 +109,26 @@ def is_region(item: dict[str, Any]) -> bool:
     return item.get("type") in LABELS_KEY
 
 
+def found_item(
+    mask: np.ndarray, label: str | None, words: str, *, score: float | None = None, image_index: int | None = None
+) -> dict[str, Any]:
+    """A mask that was found by words that the expert has typed; without label until the expert gives it one."""
+    item = brush_item(mask, label or "", region=f"{FOUND}{uuid4().hex[:10]}", score=score, image_index=image_index)
+    if label is None:
+        item["value"].pop("brushlabels")
+    return item | {"meta": {"text": [words]}}
+
+
+def words_of(item: dict[str, Any]) -> str | None:
+    """The words that a region was found by; None where it was drawn or predicted."""
+    said = item.get("meta", {}).get("text") if str(item.get("id")).startswith(FOUND) else None
+    return said[0] if said else None
+
+
 def label_of(item: dict[str, Any]) -> str | None:
-    """The label of a region; None where the expert has not given it one."""
+    """The label of a region, else the words that it was found by; None where it has neither."""
     labels = item["value"].get(item["type"])
-    return labels[0] if labels else None
+    return labels[0] if labels else words_of(item)
 
 
 def size_of(item: dict[str, Any]) -> tuple[int, int]:

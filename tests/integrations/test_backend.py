@@ -16,7 +16,7 @@ from integrations.label_studio.backend_model import BundleModel
 from integrations.label_studio.cases import prepare, sources
 from integrations.label_studio.configurations import PHRASE, Labels, configuration
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.results import is_region, label_of, mask_of
+from integrations.label_studio.results import is_region, label_of, mask_of, words_of
 from integrations.label_studio.workspace import Workspace
 from scripts.data.datalist import load_datalist
 from scripts.data.masks import read_mask
@@ -104,9 +104,10 @@ def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(fi
     config = configuration("cxr", Labels(("effusion", "pleural effusion"), ("x",)))
     for record in film_records:
         (url,) = shown(place, record["image"], name=record["study_id"])
-        for phrase, label in (("left Pleural effusion", "pleural effusion"), ("opacity", None)):
+        for phrase, labels in (("left Pleural effusion", ["pleural effusion"]), ("opacity", None)):
             for item in ask(films_backend, {"image": url}, phrase, config).json()["results"][0]["result"]:
-                assert label_of(item) == label and item["meta"] == {"text": [phrase]}
+                assert item["value"].get("brushlabels") == labels and words_of(item) == phrase
+                assert label_of(item) == (labels[0] if labels else phrase)
                 assert 0 <= item["score"] <= 1 and is_region(item)
 
 
