@@ -5,30 +5,15 @@ Exit status: 0 done; 1 something about the runs or their store, with a message t
 
 import os
 import sys
-from collections.abc import Callable
-from functools import partial, wraps
 from pathlib import Path
-from typing import Any
-
-import fire
-from fire.decorators import SetParseFn
 
 # This folder comes first on the path, the project last: `import mlflow` is the installed package, never this folder.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from scripts.command_line import UsageError, check_paths, whole, yes_or_no
-from scripts.errors import UserError
+from scripts.command_line import UsageError, check_paths, run_command, whole, yes_or_no
 from scripts.tracking_address import store_address
 
 
-class _Job:
-    """Work that has been understood but not begun, so that a misspelt flag is refused before anything is read."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-
-
-@SetParseFn(str)  # an id of digits alone is no number
 def compare(
     *run_ids: str,
     experiments: str | None = None,
@@ -103,34 +88,5 @@ def _write(path: Path, page: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _later(command: Callable[..., None]) -> Callable[..., _Job]:
-    @wraps(command)
-    def prepare(*args: Any, **kwargs: Any) -> _Job:
-        return _Job(partial(command, *args, **kwargs))
-
-    return prepare
-
-
-def main() -> int:
-    """Run the command line; returns the exit status."""
-    arguments = sys.argv[1:]
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        arguments = ["--", "--help"]
-    # fire sends help through $PAGER, which would wait for a key where a terminal is only simulated.
-    os.environ.setdefault("PAGER", "cat")
-    try:
-        fire.Fire(_later(compare), command=arguments, name="compare.py", serialize=lambda _: None)._work()
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(compare, "compare.py", sys.argv[1:]))

@@ -4,18 +4,11 @@ Exit status: 0 done; 1 something about the data, with a message that says what; 
 """
 
 import inspect
-import os
-import re
 import sys
 from collections.abc import Callable
-from functools import partial, wraps
 from typing import Any
 
-import fire
-from fire.parser import DefaultParseValue
-
-from scripts.command_line import UsageError, check_paths, known, numbers, whole, yes_or_no
-from scripts.errors import UserError
+from scripts.command_line import UsageError, check_paths, known, numbers, run_command, whole, yes_or_no
 from scripts.export_command import export_bundle_command
 from scripts.run_commands import find_run_command, register_model_command, reproduce_command
 
@@ -23,21 +16,6 @@ PHANTOM_TASKS = ("cxr", "ct", "nasal")
 WEIGHT_METHODS = ("afloc", "fvlm")
 MOST_LINES = 200
 """Faults of one kind that are printed; `--output` writes all."""
-
-
-class _Job:
-    """Work that a verb has understood but not begun, so that a misspelt flag is refused before hours are spent."""
-
-    def __init__(self, work: Callable[[], int | None]) -> None:
-        self._work = work
-
-
-def _later(verb: Callable) -> Callable[..., _Job]:
-    @wraps(verb)
-    def prepare(*args: Any, **kwargs: Any) -> _Job:
-        return _Job(partial(verb, *args, **kwargs))
-
-    return prepare
 
 
 def check_datalist_command(path: str, *, output: str | None = None, workers: int | None = None) -> int:
@@ -303,51 +281,19 @@ def _value(name: str, parameter: inspect.Parameter, typed: Any) -> Any:
     return typed
 
 
-def _source_help(source: str) -> str:
+def _source_help(source: str) -> None:
     from scripts.data.sources import SOURCES
 
     build = SOURCES[known("source", source, SOURCES)]
-    return f"python -m scripts datalist {source} --source_dir DIR --output FILE [...]\n\n{inspect.getdoc(build)}"
-
-
-def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        verb, rest = [], ["--help"]
-    else:
-        verb, rest = [known("verb", arguments[0], VERBS)], arguments[1:]
-    if "--help" in rest or "-h" in rest:
-        if verb == ["datalist"] and not rest[0].startswith("-"):
-            print(_source_help(rest[0]))
-            return 0
-        rest = ["--", "--help"]
-    # fire sends help through $PAGER, which would wait for a key where a terminal is only simulated.
-    os.environ.setdefault("PAGER", "cat")
-    verbs = {name: _later(function) for name, function in VERBS.items()}
-    command = [*verb, *map(_quoted, rest)]
-    return fire.Fire(verbs, command=command, name="scripts", serialize=lambda _: None)._work() or 0
-
-
-def _quoted(argument: str) -> str:
-    """Write a value as a Python string where fire would read another thing: the number 1 in a folder named 001."""
-    if re.match("--?[A-Za-z]", argument):
-        flag, equals, value = argument.partition("=")
-        return f"{flag}={_quoted(value)}" if equals else flag
-    return argument if argument == "--" or DefaultParseValue(argument) == argument else repr(argument)
+    print(f"python -m scripts datalist {source} --source_dir DIR --output FILE [...]\n\n{inspect.getdoc(build)}")
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
-    try:
-        return _run(sys.argv[1:])
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["datalist"] and {"--help", "-h"} & set(arguments[2:]):
+        return run_command(_source_help, "scripts", [arguments[1]])
+    return run_command(VERBS, "scripts", arguments)
 
 
 if __name__ == "__main__":

@@ -132,9 +132,9 @@ def test_help_of_a_source_tells_its_options():
 def test_help_loads_neither_torch_nor_monai():
     code = """
 import sys
-from scripts.__main__ import _run
+from scripts.__main__ import VERBS, run_command
 try:
-    _run(["phantoms", "--help"])
+    run_command(VERBS, "scripts", ["phantoms", "--help"])
 except SystemExit:
     print(sorted(sys.modules))
 """
@@ -180,7 +180,6 @@ def test_a_folder_that_is_no_data_set_is_one_message(tmp_path):
 
 
 def test_options_reach_the_source_as_what_its_defaults_are(tmp_path, monkeypatch, datalist, capsys):
-    from scripts import __main__ as module
     from scripts.data import sources
 
     seen = {}
@@ -194,7 +193,7 @@ def test_options_reach_the_source_as_what_its_defaults_are(tmp_path, monkeypatch
     monkeypatch.setitem(sources.SOURCES_OF["cxr"], "made-up", build)
     typed = ["datalist", "made-up", "--source_dir", "01", "--output", str(tmp_path / "sub" / "a.json")]
     typed += ["--masks_dir=1e5", "--views", "PA, AP Supine", "--share", "1", "--seed=7", "--skip_missing"]
-    assert module._run(typed) == 0
+    assert main(monkeypatch, *typed) == 0
     assert seen == {
         "source_dir": "01",
         "masks_dir": "1e5",
@@ -207,8 +206,8 @@ def test_options_reach_the_source_as_what_its_defaults_are(tmp_path, monkeypatch
     assert json.loads((tmp_path / "sub" / "a.json").read_text())["test"][0]["image"] == "../film.png"
     assert "test 1" in capsys.readouterr().out
     (tmp_path / "film.png").unlink()
-    assert module._run(typed) == 1 and "missing file (1)" in capsys.readouterr().out
-    assert module._run([*typed, "--nocheck_files"]) == 0
+    assert main(monkeypatch, *typed) == 1 and "missing file (1)" in capsys.readouterr().out
+    assert main(monkeypatch, *typed, "--nocheck_files") == 0
 
 
 def main(monkeypatch, *arguments) -> int:
