@@ -30,10 +30,10 @@ demo-cxr: FILMS := --dataset_dir data/phantoms/demo_cxr
 demo-cxr: $(READY)
 	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_cxr --training 1500 --validation 100 --test 150
 	$(call run,cxr_localization,train) $(FILMS) --max_epochs 4 --output_dir $(CXR)/runs/demo_train --run_name demo_train
-	@echo "\n== The network just trained, from scratch and for two minutes =="
+	@printf '\n%s\n' "== The network just trained, from scratch and for two minutes =="
 	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/runs/demo_train/checkpoint_last.pt \
 		--output_dir $(CXR)/runs/demo_scratch --run_name demo_scratch --parent_run $(CXR)/runs/demo_train
-	@echo "\n== The weights that ship with the bundle, trained the same way for an hour =="
+	@printf '\n%s\n' "== The weights that ship with the bundle, trained the same way for an hour =="
 	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/models/phantom/model.pt --calibrate False \
 		--output_dir $(CXR)/runs/demo_evaluate --run_name demo_evaluate
 	$(call run,cxr_localization,inference) $(FILMS) --checkpoint $(CXR)/models/phantom/model.pt \
@@ -45,7 +45,7 @@ demo-ct: $(READY)
 	$(BIN)/python -m scripts preprocess-ct data/phantoms/demo_ct_raw/datalist.json --output data/phantoms/demo_ct \
 		--anatomies wide --spacing 5,5,6 --smallest 88,56,64
 	$(call run,ct_anatomy_zeroshot,train) $(VOLUMES) --max_epochs 4 --output_dir $(CT)/runs/demo_train --run_name demo_train
-	@echo "\n== The weights that ship with the bundle =="
+	@printf '\n%s\n' "== The weights that ship with the bundle =="
 	$(call run,ct_anatomy_zeroshot,evaluate) $(VOLUMES) --checkpoint $(CT)/models/phantom/model.pt --calibrate False \
 		--output_dir $(CT)/runs/demo_evaluate --run_name demo_evaluate
 	$(call run,ct_anatomy_zeroshot,inference) $(VOLUMES) --checkpoint $(CT)/models/phantom/model.pt \
@@ -56,10 +56,10 @@ demo-nasal: STUDY := $(NPC)/configs/label_efficiency
 demo-nasal: $(READY)
 	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_nasal --training 150 --validation 30 --test 60
 	$(call run,nasal_pretraining,train) $(EXAMS) --max_epochs 2 --output_dir $(NASAL)/runs/demo_train --run_name demo_train
-	@echo "\n== The weights that ship with the bundle =="
+	@printf '\n%s\n' "== The weights that ship with the bundle =="
 	$(call run,nasal_pretraining,evaluate) $(EXAMS) --checkpoint $(NASAL)/models/phantom/model.pt --calibrate False \
 		--output_dir $(NASAL)/runs/demo_evaluate --run_name demo_evaluate
-	@echo "\n== What these weights are worth in labels, a small version of the study in $(NPC)/docs/README.md =="
+	@printf '\n%s\n' "== What these weights are worth in labels, a small version of the study in $(NPC)/docs/README.md =="
 	rm -rf $(NPC)/runs/demo_study
 	$(BIN)/python -m scripts label-efficiency $(STUDY).json,$(STUDY)_phantom.json,$(STUDY)_demo.json \
 		--dataset_dir data/phantoms/demo_nasal --output $(NPC)/runs/demo_study --jobs 2 --threads 1
@@ -70,7 +70,7 @@ demo-nasal: $(READY)
 		--checkpoint $(NPC)/models/phantom/model.pt --output_dir $(NPC)/runs/demo_inference
 
 demo-review: $(READY)
-	@echo "\n== Label Studio, on this machine alone (the first time it is installed: 1 GB) =="
+	@printf '\n%s\n' "== Label Studio, on this machine alone (the first time it is installed: 1 GB) =="
 	$(REVIEW) serve --background $(REVIEW_DATA) --port $(REVIEW_PORT)
 	$(PUSH) $(CXR)/runs/demo_inference --project films --datalist data/phantoms/demo_cxr/datalist.json
 	$(PUSH) $(NASAL)/runs/demo_inference --project findings --datalist data/phantoms/demo_exams/datalist.json

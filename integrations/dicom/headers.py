@@ -6,9 +6,9 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 
 from scripts.transforms.dicom_film import is_dicom
+from scripts.transforms.dicom_series import SECONDARY_CAPTURE
 from scripts.transforms.read_error import ReadError
 
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _KIND = ("Modality", "SOPClassUID", "ImageType", "SeriesInstanceUID")
 
 
@@ -46,7 +46,7 @@ def read_series_headers(path: str | Path, tags: Sequence[str] | None = None) -> 
 
 
 def _is_ct_slice(header: Dataset) -> bool:
-    is_capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
+    is_capture = str(header.get("SOPClassUID", "")).startswith(SECONDARY_CAPTURE)
     return (header.get("Modality") or "CT") == "CT" and not is_capture and "LOCALIZER" not in (header.get("ImageType") or ())
 
 

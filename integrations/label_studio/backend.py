@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from integrations.label_studio.backend_model import BundleModel
 from integrations.label_studio.backend_queue import BatchQueue, Busy
 from integrations.label_studio.backend_tasks import Refused, TaskQuestion, phrase_of
-from integrations.label_studio.client import telling
+from integrations.label_studio.client import find_project, telling
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.workspace import Workspace
 from scripts.errors import UserError
@@ -184,7 +184,7 @@ def register(client: LabelStudio, project: str, url: str, password: str, model: 
         LabelStudioError: no such project, or a server that does not reach the backend.
     """
     with telling(f"project {project}"):
-        found = next((one for one in client.projects.list(title=project) if one.title == project), None)
+        found = find_project(client, project)
         if found is None:
             raise LabelStudioError(f"project {project} is not there; push predictions to it first")
         settings = {

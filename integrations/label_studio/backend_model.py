@@ -26,7 +26,7 @@ class BundleModel:
 
     Args:
         bundle: its folder.
-        overlays: more config files, each by its path, merged over inference.json in this order.
+        overlays: names of the bundle's configs, merged over inference.json in this order.
         settings: ids and values, as on the command line of `monai.bundle run`.
 
     Raises:
@@ -35,10 +35,10 @@ class BundleModel:
     """
 
     def __init__(self, bundle: str | Path, overlays: Sequence[str], settings: Mapping[str, Any]) -> None:
-        files = [str(Path(bundle) / "configs" / "inference.json"), *overlays]
+        files = [str(Path(bundle) / "configs" / f"{name}.json") for name in ("inference", *overlays)]
         missing = [file for file in files if not Path(file).is_file()]
         if missing:
-            raise LabelStudioError(f"{', '.join(missing)}: not there; give the folder of a bundle that has inference.json")
+            raise LabelStudioError(f"{', '.join(missing)}: not there; give a bundle's folder and its configs by name")
         parser = ConfigParser()
         parser.read_config(files)
         unknown = [key for key in settings if key not in parser]

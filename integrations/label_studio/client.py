@@ -52,6 +52,17 @@ def connect(place: Workspace, url: str | None = None, token: str | None = None, 
     return client
 
 
+def find_project(client: LabelStudio, title: str) -> Any:
+    """The project of that title; None if there is none. The server finds titles that hold the word as well."""
+    return next((one for one in client.projects.list(title=title) if one.title == title), None)
+
+
+def tasks_where(field: str, operator: str, kind: str, value: Any) -> str:
+    """Query of tasks by one condition, as the Data Manager writes it."""
+    condition = {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
+    return json.dumps({"filters": {"conjunction": "and", "items": [condition]}})
+
+
 @contextmanager
 def telling(what: str) -> Iterator[None]:
     """Turn the SDK's errors within the block into ours.

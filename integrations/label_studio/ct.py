@@ -23,6 +23,7 @@ from integrations.dicom.display import WINDOWS, picture_name, render_volume
 from integrations.dicom.series import Series, spread_slices
 from integrations.label_studio.configurations import COLOURS, SEES_ALL, Labels
 from integrations.label_studio.errors import LabelStudioError
+from integrations.label_studio.preannotations import LIKELY
 from integrations.label_studio.results import BOXES, IMAGE, MASKS, REPORT, brush_item, choices_item
 from integrations.label_studio.reviews import ABSENT, PRESENT
 from scripts.transforms.read_error import ReadError
@@ -34,8 +35,6 @@ SOFT_TISSUE = "mediastinum"
 MOST_SLICES = 96
 """Slices shown in a window, besides key slices: a page with a thousand pictures loads too slowly to be used."""
 MOST_KEY_PICTURES = 8
-LIKELY = 0.5
-"""Probability from which a finding without a place counts as present."""
 HEART_OF_SALIENCY = 0.5
 """Share of its largest value from which saliency is drawn."""
 

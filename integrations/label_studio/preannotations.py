@@ -8,8 +8,8 @@ from integrations.label_studio.configurations import DIAGNOSIS, FINDINGS, Labels
 from integrations.label_studio.results import box_around, brush_item, choices_item, polygon_items, rectangle_item, sentence_items
 from scripts.data.masks import read_mask
 
-PRESENT = 0.5
-"""Probability from which a finding of the film as a whole is ticked."""
+LIKELY = 0.5
+"""Probability from which a finding of the film or volume as a whole is ticked."""
 NO_REPORT = "(no report)"
 _SENTENCE_ENDS = re.compile(r"[.!?](?=\s|$)|\n\s*\n")
 
@@ -119,4 +119,4 @@ def _of_the_whole(case: dict[str, Any]) -> list[dict[str, Any]]:
 def _is_present(finding: dict[str, Any]) -> bool:
     if finding["probability"] is None:
         return finding["mask"] is not None or finding["box"] is not None
-    return finding["probability"] >= PRESENT
+    return finding["probability"] >= LIKELY

@@ -12,7 +12,7 @@ from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
 from integrations.label_studio.cases import Prepared, case_fault, prepare, sources, version_of
-from integrations.label_studio.client import ServerGone, telling
+from integrations.label_studio.client import ServerGone, find_project, tasks_where, telling
 from integrations.label_studio.configurations import configuration, labels_in
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.preannotations import labels_of
@@ -97,7 +97,7 @@ def push(
     prepared = prepare(place, project, found, version=version, shape=shape, random_share=random_share, keep_phi=keep_phi)
     title = f"project {project}"
     with telling(title):
-        existing = next((one for one in client.projects.list(title=project) if one.title == project), None)
+        existing = find_project(client, project)
     labels = labels_of(task, [source.case for source in found])
     if existing is not None:
         labels = labels_in(existing.label_config or "") | labels
@@ -242,8 +242,7 @@ def _look(client: LabelStudio, project_id: int, version: str) -> tuple[dict[str,
     listed = {"project": project_id, "fields": "task_only", "page_size": PAGE}
     for task in client.tasks.list(**listed, include="id,data,total_annotations"):
         tasks.setdefault(task.data.get("case_id", ""), []).append(_Task(task.id, task.total_annotations or 0, task.data))
-    condition = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "List", "value": [version]}
-    query = json.dumps({"filters": {"conjunction": "and", "items": [condition]}})
+    query = tasks_where("predictions_model_versions", "contains", "List", [version])
     holding = {task.id for task in client.tasks.list(**listed, include="id", query=query)}
     return {case: sorted(found, key=lambda task: task.id) for case, found in tasks.items()}, holding
 

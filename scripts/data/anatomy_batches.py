@@ -1,7 +1,6 @@
 """From volumes and their texts by anatomy to batches."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from scripts.data.anatomy_table import is_abnormal, normal_template, strip_template
 from scripts.data.dataset import split_rejected
+from scripts.data.files import text_id
 from scripts.data.text_models import load_bert_tokenizer
 from scripts.errors import UserError
 
@@ -106,8 +106,3 @@ class VolumeCollate:
     def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
         cases, batch = split_rejected(items)
         return {"cases": cases, **batch}
-
-
-def text_id(text: str) -> int:
-    """A number for a text that is the same on every rank; 63 bits of its SHA-256."""
-    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from scripts.data.datalist import load_datalist
 from scripts.errors import UserError
+from scripts.transforms.dicom_film import DICOM_ENDINGS
+from scripts.transforms.endoscopy_reading import STILL_ENDINGS
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
+IMAGE_ENDINGS = (*STILL_ENDINGS, *DICOM_ENDINGS)
 
 
 def exam_records(exams: str | Path) -> list[dict]:

@@ -11,10 +11,10 @@ region is what a network has to find out.
 
 # ruff: noqa: RUF001 - Chinese has marks of its own
 import re
-from hashlib import sha256
 from typing import NamedTuple
 
 from scripts.data.exam_lexicon import REGIONS, ExamLexicon, Word, fold
+from scripts.data.files import text_id
 from scripts.data.reports import report_sections, split_sentences
 
 _CJK = "\u3000-\u303f\u3400-\u9fff\uff00-\uffef"
@@ -56,7 +56,7 @@ class ExamSentence(NamedTuple):
         if self.region is None or not (self.findings or self.normal):
             return -1
         said = f"{self.region}|{'+'.join(self.findings) or 'normal'}"
-        return int.from_bytes(sha256(said.encode()).digest()[:8], "big") >> 1
+        return text_id(said)
 
 
 def exam_sentences(report: str, lexicon: ExamLexicon, keep_impression: bool = False) -> list[ExamSentence]:

@@ -51,6 +51,11 @@ def write_json_atomically(path: str | Path, content: Any) -> None:
     write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def text_id(text: str) -> int:
+    """A number for a text that is the same on every rank; 63 bits of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
 def sha256_of(path_or_paths: str | Path | Iterable[str | Path]) -> str:
     """SHA-256 of a file, 64 hexadecimal digits; of several files, the SHA-256 of their digests in the order given."""
     if isinstance(path_or_paths, str | Path):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from scripts.data.datalist import load_datalist
 from scripts.errors import UserError
+from scripts.transforms.dicom_film import DICOM_ENDINGS
 
-FILM_ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+FILM_ENDINGS = (".png", ".jpg", ".jpeg", *DICOM_ENDINGS)
 
 
 def film_records(films: str | Path) -> list[dict]:

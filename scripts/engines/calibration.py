@@ -18,10 +18,9 @@ from scripts.inferers.phrase_grounder import phrase_features
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
 from scripts.metrics.classification import choose_threshold
-from scripts.metrics.localization import iou_at_thresholds, min_max
+from scripts.metrics.localization import HEAT_CUTS, iou_at_thresholds, min_max
 
 REFERENCE_FILMS = 256
-HEAT_CUTS = tuple(np.linspace(-0.5, 0.9, 15).round(2).tolist())
 
 
 def calibrate(

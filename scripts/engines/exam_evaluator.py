@@ -26,10 +26,8 @@ from scripts.engines.exam_rows import (
 from scripts.errors import UserError
 from scripts.inferers.exam_calibration import ExamCalibration
 from scripts.inferers.exam_findings import ExamFindings
-from scripts.metrics.localization import iou_at_thresholds, min_max
+from scripts.metrics.localization import HEAT_CUTS, iou_at_thresholds, min_max
 from scripts.networks import ExamEmbeddings
-
-HEAT_CUTS = tuple(np.linspace(-0.5, 0.9, 15).round(2).tolist())
 
 
 class ExamEvaluator(Evaluator):

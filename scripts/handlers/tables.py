@@ -13,7 +13,8 @@ def cell(interval: dict[str, float] | None) -> str:
     """An interval for a table of text; "-" where there is none."""
     if interval is None:
         return "-"
-    return "{estimate:.3f} ({lower:.3f}-{upper:.3f})".format(**interval)
+    between = " to " if interval["lower"] < 0 else "-"
+    return "{estimate:.3f} ({lower:.3f}{between}{upper:.3f})".format(**interval, between=between)
 
 
 def without_nan(value: Any) -> Any:

@@ -3,28 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch.nn.functional as F
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from scripts.metrics.bootstrap import bootstrap_interval, weighted_mean
-
-
-def retrieval_ranks(exams: Tensor, reports: Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The place of each query's match among all answers by cosine, from 0; a tie counts against the match, as does a NaN.
-
-    Args:
-        exams, reports: embeddings [N, D]; row i of one matches row i of the other.
-
-    Returns:
-        ranks of exams' reports and of reports' exams, [N] each.
-    """
-    scores = F.normalize(exams, dim=1) @ F.normalize(reports, dim=1).T
-    match = scores.diagonal()
-    forth = (~(scores < match[:, None])).sum(1) - 1
-    back = (~(scores < match[None, :])).sum(0) - 1
-    return forth.cpu().numpy(), back.cpu().numpy()
+from scripts.metrics.retrieval import retrieval_ranks
 
 
 def summarize_retrieval(
@@ -44,7 +27,7 @@ def summarize_retrieval(
     ways = dict(zip(("exam_to_report", "report_to_exam"), retrieval_ranks(exams, reports), strict=True))
     summary: dict[str, Any] = {}
     for way, ranks in ways.items():
-        hits = np.stack([ranks < k for k in ks], axis=1)
+        hits = torch.stack([ranks < k for k in ks], dim=1).cpu().numpy()
         estimate, lower, upper, _ = bootstrap_interval(hits, patients, weighted_mean, seed=seed)
         summary[way] = {
             f"recall_at_{k}": {"estimate": float(e), "lower": float(low), "upper": float(high)}

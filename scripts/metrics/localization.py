@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import distance_transform_edt
 
+HEAT_CUTS = tuple(np.linspace(-0.5, 0.9, 15).round(2).tolist())  # of maps in [-1, 1], among which calibration chooses
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of maps in [-1, 1], AFLoc's evaluation
 
 

@@ -8,6 +8,23 @@ from ignite.metrics.metric import reinit__is_reduced
 from torch import Tensor
 
 
+def retrieval_ranks(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """The place of each query's match among all answers by cosine, from 0; a tie counts against the match, as does a NaN.
+
+    Args:
+        images, texts: embeddings [N, D]; row i of one matches row i of the other.
+
+    Returns:
+        ranks of images' texts and of texts' images, int64 [N] each.
+    """
+    scores = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
+    match = scores.diagonal()
+    # Not `scores >= match`: no score is at least NaN, so a network that broke would find everything.
+    forth = (~(scores < match[:, None])).sum(1) - 1
+    back = (~(scores < match[None, :])).sum(0) - 1
+    return forth, back
+
+
 def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
     """Mean over both directions of the share of queries whose match is among the k most similar by cosine.
 
@@ -18,12 +35,8 @@ def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
     Returns:
         recall in [0, 1]; a tie between the match and another counts against the match, as does a score that is NaN.
     """
-    scores = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
-    match = scores.diagonal()
-    # Not `scores >= match`: no score is at least NaN, so a network that broke would find everything.
-    better_text = (~(scores < match[:, None])).sum(1) - 1
-    better_image = (~(scores < match[None, :])).sum(0) - 1
-    return float(((better_text < k).float().mean() + (better_image < k).float().mean()) / 2)
+    forth, back = retrieval_ranks(images, texts)
+    return float(((forth < k).float().mean() + (back < k).float().mean()) / 2)
 
 
 class RetrievalRecall(Metric):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scripts.metrics.bootstrap import bootstrap_interval, paired_bootstrap, weighted_auc
+from scripts.metrics.bootstrap import bootstrap_interval, weighted_auc
 
 MEASURES = ("accuracy", "auc", "sensitivity", "specificity", "macro_f1")
 
@@ -55,20 +55,6 @@ def summarize_screening(values: NDArray, patients: Sequence[Any], seed: int = 0)
     return {
         measure: {"estimate": float(e), "lower": float(low), "upper": float(high)}
         for measure, e, low, high in zip(MEASURES, estimate, lower, upper, strict=True)
-    }
-
-
-def compare_screening(a: NDArray, b: NDArray, patients: Sequence[Any], seed: int = 0) -> dict[str, dict[str, float]]:
-    """Run a minus run b on the same exams and seeds: {measure: {"difference", "lower", "upper", "p_value"}}.
-
-    Args and raises as `summarize_screening`; also ValueError when the runs hold different exams or numbers of seeds.
-    """
-    if a.shape != b.shape or not np.array_equal(a[..., 0], b[..., 0]):
-        raise ValueError(f"the runs must hold the same exams and as many seeds: got values of shape {a.shape} and {b.shape}")
-    parts = paired_bootstrap(a, b, patients, screening_scores, seed=seed)
-    return {
-        measure: {"difference": float(d), "lower": float(low), "upper": float(high), "p_value": float(p)}
-        for measure, d, low, high, p in zip(MEASURES, *parts, strict=True)
     }
 
 

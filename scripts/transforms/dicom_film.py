@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from scripts.transforms.raster_film import unsigned_range
 from scripts.transforms.read_error import ReadError
 
+DICOM_ENDINGS = (".dcm", ".dicom")
 DICOM_PREFIX = b"DICM"  # at byte 128, after the preamble
 _META_GROUP, _FIRST_GROUPS = b"\x02\x00", (b"\x08\x00", b"\x00\x08")
 # What pydicom and the codecs raise on damaged headers and pixels, found by flipping bytes of real files.

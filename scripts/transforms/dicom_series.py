@@ -15,7 +15,7 @@ from scripts.transforms.dicom_film import is_dicom
 from scripts.transforms.read_error import ReadError
 
 DIRECTORY_NAME = "DICOMDIR"
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds below it
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds below it
 _PLANE = {
     "ImagePositionPatient": "where it lies",
     "ImageOrientationPatient": "how it lies",
@@ -158,7 +158,7 @@ def _reason_to_leave_out(header: Dataset) -> str | None:
     modality = header.get("Modality")
     if modality and modality != "CT":
         return f"of modality {modality}"
-    if str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE):
+    if str(header.get("SOPClassUID", "")).startswith(SECONDARY_CAPTURE):
         return "secondary captures"
     return "localizers" if "LOCALIZER" in (header.get("ImageType") or ()) else None
 

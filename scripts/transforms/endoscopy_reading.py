@@ -11,6 +11,8 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from scripts.transforms.dicom_film import is_dicom
 from scripts.transforms.read_error import ReadError
 
+STILL_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
 SMALLEST_SIDE = 32
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "YCbCr")

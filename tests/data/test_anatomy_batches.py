@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyCollate, AnatomyTokenizer, VolumeCollate, check_anatomies, text_id
+from scripts.data.anatomy_batches import AnatomyCollate, AnatomyTokenizer, VolumeCollate, check_anatomies
+from scripts.data.files import text_id
 from scripts.data.text_models import train_text_model
 from scripts.errors import UserError
 

@@ -35,7 +35,7 @@ KNOWN = (backend.USER, PASSWORD)
 def bundle(name: str, **settings) -> BundleModel:
     folder = BUNDLES / name
     weights = {"checkpoint": str(folder / "models" / "phantom" / "model.pt"), **settings}
-    return BundleModel(folder, [str(folder / "configs" / "phantom.json")], weights)
+    return BundleModel(folder, ["phantom"], weights)
 
 
 @pytest.fixture(scope="module")

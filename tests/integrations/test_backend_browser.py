@@ -35,9 +35,8 @@ def backend(films, workspace, server, client, project):
     """The command itself, connected with a pushed project; its address."""
     done = push(client, workspace, films[0], project, datalist=films[1])
     port = free_port()
-    overlay = CXR.folder / "configs" / "phantom.json"
     command = [sys.executable, "-m", "integrations.label_studio", "backend", str(CXR.folder), "--project", project]
-    command += ["--config", str(overlay), "--port", str(port), "--data", str(workspace.folder), "--url", server, *map(str, WEIGHTS)]
+    command += ["--overlays", "phantom", "--port", str(port), "--data", str(workspace.folder), "--url", server, *map(str, WEIGHTS)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         said = process.stdout.readline()

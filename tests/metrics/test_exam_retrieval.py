@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.metrics.exam_retrieval import retrieval_ranks, summarize_retrieval
-from scripts.metrics.retrieval import retrieval_recall
+from scripts.metrics.exam_retrieval import summarize_retrieval
+from scripts.metrics.retrieval import retrieval_ranks, retrieval_recall
 
 
 def embeddings(seed, count=40):

@@ -6,7 +6,6 @@ from sklearn import metrics
 
 from scripts.metrics.screening_summary import (
     MEASURES,
-    compare_screening,
     confusion_matrix,
     screening_scores,
     screening_values,
@@ -96,21 +95,6 @@ def test_intervals_hold_the_estimate_and_widen_with_fewer_patients():
         assert summary[name]["lower"] < estimate < summary[name]["upper"]
     few = summarize_screening(values[:12], patients(12))
     assert few["accuracy"]["upper"] - few["accuracy"]["lower"] > summary["accuracy"]["upper"] - summary["accuracy"]["lower"]
-
-
-def test_the_difference_of_two_runs():
-    good = np.concatenate([screening_values(*run(seed, 2, skill=3.0)) for seed in (1, 2)], axis=1)
-    poor = np.concatenate([screening_values(*run(seed, 2, skill=0.0)) for seed in (3, 4)], axis=1)
-    found = compare_screening(good, poor, patients())
-    for name in MEASURES:
-        assert found[name]["difference"] == pytest.approx(estimates(good)[name] - estimates(poor)[name])
-        assert 0 < found[name]["lower"] < found[name]["difference"] < found[name]["upper"] and found[name]["p_value"] < 0.05
-    same = compare_screening(good, good, patients())["accuracy"]
-    assert same["difference"] == same["lower"] == same["upper"] == 0 and same["p_value"] == 1
-    with pytest.raises(ValueError, match="same exams"):
-        compare_screening(good, poor[::-1], patients())
-    with pytest.raises(ValueError, match="as many seeds"):
-        compare_screening(good, poor[:, :1], patients())
 
 
 @pytest.mark.parametrize(

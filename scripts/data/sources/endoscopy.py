@@ -34,7 +34,8 @@ from scripts.data.sources.own_table import read_own_table, report_bad_ids
 from scripts.data.sources.tables import OWN_SPLIT, SourceFaults, files_below, folder_of
 from scripts.data.splits import split_by_patient
 from scripts.errors import UserError
-from scripts.transforms.dicom_film import is_dicom
+from scripts.transforms.dicom_film import DICOM_ENDINGS, is_dicom
+from scripts.transforms.endoscopy_reading import STILL_ENDINGS
 from scripts.transforms.read_error import ReadError
 from scripts.transforms.video_frames import (
     VIDEO_ENDINGS,
@@ -47,8 +48,6 @@ from scripts.transforms.video_frames import (
 
 logger = logging.getLogger(__name__)
 
-STILL_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-DICOM_ENDINGS = (".dcm", ".dicom")
 SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in OWN_SPLIT}
 _PLACES = {"exam": "exam_id", "patient": "patient_id"}
 _PLACE = re.compile(r"\{(exam|patient)\}")
