@@ -22,7 +22,7 @@ PUSH := $(REVIEW) push $(REVIEW_DATA) --url http://127.0.0.1:$(REVIEW_PORT)
 demo: demo-cxr demo-ct demo-nasal demo-review  ## Each bundle: phantoms, a short training from scratch, evaluation also of the weights that ship, one case asked; all pushed to Label Studio
 	@echo "Figures:     bundles/*/runs/demo_evaluate/metrics.json, *.csv, *.png"
 	@echo "Predictions: bundles/*/runs/demo_inference/predictions.jsonl"
-	@echo "Runs:        $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --port 5000, then http://127.0.0.1:5000"
+	@echo "Runs:        mlflow/serve.sh, then http://127.0.0.1:5000"
 	@$(REVIEW) serve --background $(REVIEW_DATA) --port $(REVIEW_PORT)
 	@echo "It stays until: $(BIN)/python -m integrations.label_studio stop $(REVIEW_DATA)"
 

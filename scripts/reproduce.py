@@ -26,7 +26,7 @@ from scripts.handlers.tracking_sender import unsent_id
 BLANK = "***"
 GONE = "gone"
 RESTORED = ("hardware.processes", "hardware.threads")
-COSTS = ("samples_per_second", "gpu_memory_mib")
+COSTS = ("samples_per_second", "memory_mib", "energy_kwh")
 """Metrics of the machine's speed and load, which no two runs share."""
 
 

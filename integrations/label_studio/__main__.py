@@ -5,17 +5,11 @@ understood.
 """
 
 import logging
-import os
 import sys
-from collections.abc import Callable
-from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-import fire
-
-from scripts.command_line import UsageError, check_paths, known, whole, yes_or_no
-from scripts.errors import UserError
+from scripts.command_line import UsageError, check_paths, known, run_command, typed, whole, yes_or_no
 
 DATA = "data/label_studio"
 
@@ -184,7 +178,7 @@ def backend_command(
     bundle: str,
     *,
     project: str | None = None,
-    config: str | None = None,
+    overlays: str | None = None,
     data: str = DATA,
     host: str = "127.0.0.1",
     port: int = 9090,
@@ -199,12 +193,13 @@ def backend_command(
 
     Examples:
         python -m integrations.label_studio backend bundles/cxr_localization --project films
-        python -m integrations.label_studio backend bundles/nasal_pretraining --project exams --checkpoint models/last.pt
+        python -m integrations.label_studio backend bundles/nasal_pretraining --project exams --overlays phantom \\
+            --checkpoint bundles/nasal_pretraining/models/phantom/model.pt
 
     Args:
         bundle: folder of a bundle, whose inference.json is served.
         project: to connect the model with; pushed before.
-        config: files merged over inference.json, with commas between.
+        overlays: configs of the bundle merged over inference.json, by name, with commas between: phantom for the weights that ship.
         data: working folder that the project was pushed from; images are taken from it alone.
         host: address to listen at; by default this machine's own, so that nobody else reaches it.
         port: to listen at.
@@ -213,7 +208,9 @@ def backend_command(
         token: access token for it; by default LABEL_STUDIO_TOKEN, else the local one's.
         settings: anything else is set in inference.json, as `--checkpoint FILE`.
     """
-    check_paths(bundle=bundle, project=project, config=config, data=data, host=host, backend_url=backend_url, url=url, token=token)
+    check_paths(
+        bundle=bundle, project=project, overlays=overlays, data=data, host=host, backend_url=backend_url, url=url, token=token
+    )
     number = whole("port", port, least=1)
     from integrations.label_studio.backend import create_app, register, running
     from integrations.label_studio.backend_model import BundleModel
@@ -221,7 +218,7 @@ def backend_command(
     from integrations.label_studio.workspace import Workspace
 
     place, address = Workspace(Path(data)), backend_url or f"http://{host}:{number}"
-    model = BundleModel(bundle, config.split(",") if config else [], settings)
+    model = BundleModel(bundle, overlays.split(",") if overlays else [], {key: typed(value) for key, value in settings.items()})
     password = place.make_backend_password()
     client = connect(place, url, token) if project else None
     with running(create_app(model, place, password), host, number) as thread:
@@ -231,53 +228,63 @@ def backend_command(
         thread.join()
 
 
-class _Job:
-    """Work that a verb has understood but not begun, so that a misspelt flag is refused before anything is sent."""
+def agreement_command(
+    *,
+    reviews: str,
+    output: str | None = None,
+    only_random: bool = False,
+    tracking_uri: str | None = None,
+    run_id: str | None = None,
+) -> None:
+    """Measure how far models and experts agree: kappa, Dice, IoU, acceptance, time, with 95% intervals over patients.
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
+    Writes agreement.csv and agreement.png, and an MLflow run for each model version, beneath the training that it comes from.
+
+    Examples:
+        python -m integrations.label_studio agreement --reviews data/reviewed_films/reviews.jsonl
+        python -m integrations.label_studio agreement --reviews data/reviewed_films --only_random --output runs/agreement
+
+    Args:
+        reviews: reviews.jsonl that `pull` wrote, or its folder.
+        output: folder for what is written; by default the reviews'.
+        only_random: measure only cases that `push --random_share` has drawn at random; the others that come first are hard ones.
+        tracking_uri: store; by default MLFLOW_TRACKING_URI, else mlflow.db in the project folder.
+        run_id: training of the model, where its checkpoint does not tell.
+    """
+    check_paths(reviews=reviews, output=output, tracking_uri=tracking_uri, run_id=run_id)
+    random_alone = yes_or_no("only_random", only_random)
+    from integrations.label_studio.agreement import agree, summary
+
+    table, tracked = agree(reviews, output, only_random=random_alone, tracking_uri=tracking_uri, run_id=run_id)
+    print(summary(table))
+    for one in tracked:
+        print(f"{one.model_version}: run {one.run_id}{f' beneath training {one.parent_run}' if one.parent_run else ''}")
 
 
-def _later(verb: Callable) -> Callable[..., _Job]:
-    @wraps(verb)
-    def prepare(*args: Any, **kwargs: Any) -> _Job:
-        return _Job(partial(verb, *args, **kwargs))
+VERBS = {
+    "serve": serve_command,
+    "stop": stop_command,
+    "push": push_command,
+    "pull": pull_command,
+    "backend": backend_command,
+    "agreement": agreement_command,
+}
 
-    return prepare
 
-
-VERBS = {"serve": serve_command, "stop": stop_command, "push": push_command, "pull": pull_command, "backend": backend_command}
-
-
-def _share(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+def _share(name: str, value: float | str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
         raise UsageError(f"--{name} is {value}; give a number from 0 to 1")
-    return float(value)
+    return share
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    arguments = sys.argv[1:]
-    try:
-        if arguments and arguments[0] not in ("-h", "--help"):
-            known("verb", arguments[0], VERBS)
-        if not arguments or "--help" in arguments or "-h" in arguments:
-            arguments = [*[word for word in arguments[:1] if word in VERBS], "--", "--help"]
-        # fire sends help through $PAGER, which would wait for a key where a terminal is only simulated.
-        os.environ.setdefault("PAGER", "cat")
-        verbs = {name: _later(function) for name, function in VERBS.items()}
-        fire.Fire(verbs, command=arguments, name="integrations.label_studio", serialize=lambda _: None)._work()
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(VERBS, "integrations.label_studio", sys.argv[1:])
 
 
 if __name__ == "__main__":

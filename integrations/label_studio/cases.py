@@ -150,7 +150,7 @@ def _prepared(
         **page.kept,
         "pushed": kept["pushed"] | {version: kept["pushed"].get(version, pushed)},
     }
-    kept |= {key: record[key] for key in ("report", "reports") if key in record}
+    kept |= {key: record[key] for key in ("report", "reports", "site") if key in record}
     prediction = {"model_version": version, "score": confidence_of(case), "result": page.result}
     return Prepared(data, prediction, page.sizes, kept)
 

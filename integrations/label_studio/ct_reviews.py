@@ -26,6 +26,7 @@ class VolumeJudgement:
         before: where the model saw it, bool [X, Y, Z] in the volume's grid; None where it showed no place.
         after: where the expert sees it.
         choice: present, absent or uncertain; None where the expert has taken the answer back.
+        said: as `choice`, of the model; None where it showed no answer.
     """
 
     label: str
@@ -34,6 +35,7 @@ class VolumeJudgement:
     before: np.ndarray | None
     after: np.ndarray | None
     choice: str | None
+    said: str | None
 
 
 def labels_said(items: Sequence[dict[str, Any]], labels: Sequence[str]) -> dict[str, int]:
@@ -99,7 +101,7 @@ def judgements(
         if was is None and before is None and choice is None and after is None:
             continue
         action = _action((was, before), (choice, after))
-        yield VolumeJudgement(label, action, probabilities.get(label), before, after, choice)
+        yield VolumeJudgement(label, action, probabilities.get(label), before, after, choice, was)
 
 
 def write_volume_mask(path: Path, mask: np.ndarray, pictures: Pictures) -> None:

@@ -2,14 +2,16 @@
 
 A folder holds `datalist.json`, `masks/` and `reviews.jsonl`, one line a finding of a review, broken here for reading:
 
-    {"case_id": "s2", "reviewer": "expert@hospital", "time": "2026-01-31T10:20:30.123456Z", "seconds": 41.2,
-     "model_version": "cxr_localization 0.1.0 (9f86d081)", "label": "Pneumonia", "action": "edited",
-     "before": {"probability": 0.82, "box": [1310, 1205, 402, 377], "mask": "masks/1-3-0.png"},
+    {"case_id": "s2", "patient_id": "p1", "task": "cxr", "reviewer": "expert@hospital", "time": "2026-01-31T10:20:30.123456Z",
+     "seconds": 41.2, "model_version": "cxr_localization 0.1.0 (9f86d081)", "label": "Pneumonia", "action": "edited",
+     "before": {"label": "Pneumonia", "probability": 0.82, "box": [1310, 1205, 402, 377], "mask": "masks/1-3-0.png",
+                "choice": null},
      "after": {"box": [1290, 1205, 430, 390], "mask": "masks/1-3-1.png", "choice": null},
      "image_index": 0, "drawn": "confidence"}
 
-`before` is null for what the expert has added, `after` for what the expert has rejected. `choice` is what is said of the case as
-a whole; `seconds` is the time that the page was open for the review, `drawn` how the case came to its place in the order of
+`before` is what the model said, null for what the expert has added; `after` is null for what the expert has rejected. `label` is
+the expert's; the model's differs where the expert has given a region another. `choice` is what is said of the case as a whole;
+`seconds` is the time that the page was open for the review, `drawn` how the case came to its place in the order of
 review. Boxes are [x, y, width, height] in pixels of the stored image, masks PNG files of its size. A finding of a volume has one
 line, with what is said of it and its mask, a NIfTI file on the volume's own grid; if asked for, `segmentations/` holds the masks of
 each volume that came as DICOM in one DICOM SEG.
@@ -29,7 +31,7 @@ from tqdm import tqdm
 
 from integrations.dicom.segmentation import write_segmentation
 from integrations.label_studio import ct_reviews
-from integrations.label_studio.client import telling
+from integrations.label_studio.client import find_project, tasks_where, telling
 from integrations.label_studio.configurations import DIAGNOSIS, FINDINGS, Labels, labels_in
 from integrations.label_studio.ct import Pictures
 from integrations.label_studio.errors import LabelStudioError
@@ -140,7 +142,7 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
     check_project(project)
     output = Path(output)
     with telling(f"project {project}"):
-        existing = next((one for one in client.projects.list(title=project) if one.title == project), None)
+        existing = find_project(client, project)
         if existing is None:
             raise LabelStudioError(f"project {project}: is not on this server; see --project and --url")
         people = {user.id: user.email for user in client.users.list()}
@@ -171,8 +173,7 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
 
 
 def _reviewed(client: LabelStudio, project_id: int) -> list[dict[str, Any]]:
-    condition = {"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}
-    query = json.dumps({"filters": {"conjunction": "and", "items": [condition]}})
+    query = tasks_where("total_annotations", "greater", "Number", 0)
     return [task.dict() for task in client.tasks.list(project=project_id, fields="all", query=query, page_size=PAGE)]
 
 
@@ -196,6 +197,8 @@ def _lines(review: _Review, kept: dict[str, Any], places: _Places, labels: Label
     annotation = review.annotation
     about = {
         "case_id": kept["case_id"],
+        "patient_id": kept["patient_id"],
+        "task": kept["task"],
         "reviewer": review.reviewer,
         "time": str(annotation["updated_at"]),
         "seconds": annotation.get("lead_time"),
@@ -214,8 +217,9 @@ def _judged(review: _Review, kept: dict[str, Any], places: _Places, findings: Se
     for judged in judgements(review.annotation["result"], predicted, findings, kept["task"]):
         region = judged.after or judged.before
         before, after = None, None
-        if judged.before or judged.probability is not None:
-            before = {"probability": judged.probability} | places.of(judged.before)
+        if judged.before or judged.said or judged.probability is not None:
+            label = label_of(judged.before) if judged.before else judged.label
+            before = {"label": label, "probability": judged.probability, **places.of(judged.before), "choice": judged.said}
         if judged.after or judged.choice:
             after = places.of(judged.after) | {"choice": judged.choice}
         index = None if region is None else region.get("item_index", 0)
@@ -230,8 +234,9 @@ def _judged_of_volume(
     predicted = review.prediction["result"] if review.prediction else None
     for judged in ct_reviews.judgements(review.annotation["result"], predicted, findings, pictures, labels.regions):
         before, after = None, None
-        if judged.before is not None or judged.probability is not None:
-            before = {"probability": judged.probability} | places.of_volume(judged.before, pictures)
+        if judged.before is not None or judged.said or judged.probability is not None:
+            said = {"label": judged.label, "probability": judged.probability, "choice": judged.said}
+            before = said | places.of_volume(judged.before, pictures)
         if judged.after is not None or judged.choice:
             after = places.of_volume(judged.after, pictures) | {"choice": judged.choice}
         yield {"label": judged.label, "action": judged.action, "before": before, "after": after, "image_index": None}
@@ -315,6 +320,8 @@ def _exam(review: _Review, kept: dict[str, Any], places: _Places) -> dict[str, A
     """A nasal record: every region is a finding of its own."""
     items = review.annotation["result"]
     record = {"exam_id": kept["case_id"], "patient_id": kept["patient_id"], "images": kept["images"], "report": kept["report"]}
+    if "site" in kept:
+        record["site"] = kept["site"]
     diagnosis = chosen(items, DIAGNOSIS)
     if diagnosis:
         record["label"] = diagnosis[0]

@@ -23,6 +23,7 @@ class Judgement:
         before: the region as the model drew it; None where it drew none.
         after: the region as the expert left it; None where there is none.
         choice: what is chosen for the case as a whole; None for a region.
+        said: what the model had chosen; None for a region, and where it had chosen nothing.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Judgement:
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     choice: str | None = None
+    said: str | None = None
 
 
 def judgements(
@@ -98,7 +100,9 @@ def _of_films(
     for label in dict.fromkeys((*probabilities, *after)):
         is_after, was_before = label in after, label in before
         action = ACCEPTED if is_after == was_before else ADDED if is_after else REJECTED
-        judged.append(Judgement(label, action, probabilities.get(label), choice=PRESENT if is_after else ABSENT))
+        said = PRESENT if was_before else ABSENT if label in probabilities else None
+        choice = PRESENT if is_after else ABSENT
+        judged.append(Judgement(label, action, probabilities.get(label), choice=choice, said=said))
     return judged
 
 
@@ -112,6 +116,6 @@ def _of_exams(
     probabilities = {finding["label"]: finding["probability"] for finding in findings if finding["image_index"] is None}
     said = before[0] if before else None
     if not after:
-        return [Judgement(said, REJECTED, probabilities.get(said))]
+        return [Judgement(said, REJECTED, probabilities.get(said), said=said)]
     action = ADDED if said is None else ACCEPTED if said == after[0] else EDITED
-    return [Judgement(said or after[0], action, probabilities.get(said), choice=after[0])]
+    return [Judgement(said or after[0], action, probabilities.get(said), choice=after[0], said=said)]

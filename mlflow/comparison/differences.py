@@ -7,7 +7,16 @@ from comparison.store import TrackedRun
 
 # Last part of the names of metrics about the course of a run rather than what its network can do, and what they cost.
 _COURSE = ("epoch", "learning_rate", "samples_per_second", "gpu_memory_mib", "memory_mib", "energy_kwh")
-_LOW_IS_GOOD = ("loss", "ece", "false_regions", "regions_shown_absent", "regions_shown_negated", "regions_shown_not_groundable")
+_LOW_IS_GOOD = (
+    "loss",
+    "ece",
+    "alignment",
+    "uniformity",
+    "false_regions",
+    "regions_shown_absent",
+    "regions_shown_negated",
+    "regions_shown_not_groundable",
+)
 _NOT_A_DIFFERENCE = ("mlflow.", "process.", "tracking_key", "epochs")
 
 

@@ -12,4 +12,5 @@ from scripts.handlers.published_report import PublishedAFLocReport as PublishedA
 from scripts.handlers.rejections import RejectionHandler as RejectionHandler
 from scripts.handlers.screening_report import ScreeningReport as ScreeningReport
 from scripts.handlers.tracking import MLflowTracker as MLflowTracker
+from scripts.handlers.training_maps import TrainingHeatMaps as TrainingHeatMaps
 from scripts.handlers.volume_overlays import VolumeOverlays as VolumeOverlays

@@ -3,7 +3,6 @@
 import functools
 import logging
 import shutil
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from scripts.handlers.tracking_meter import EngineMeter, scalars
 from scripts.handlers.tracking_models import hand_over
 from scripts.handlers.tracking_sender import unsent_id
 from scripts.handlers.tracking_spool import DISK_FULL, ENDED, Spool, now
+from scripts.handlers.tracking_words import config_names, description, run_name
 from scripts.handlers.tracking_worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class MLflowTracker:
     Args:
         experiment: MLflow experiment; made where it does not exist.
         output_dir: folder for mlflow_run_id (mlflow_evaluation_run_id for an evaluation) and mlflow_spool.
-        run_name: the run's name; None lets MLflow invent one.
+        run_name: the run's name; None makes it of the configs and the seed: `train phantom, seed 1`.
         tracking_uri: server or database; None takes MLFLOW_TRACKING_URI, else mlflow.db in the project folder.
         params: settings, nested as they like; None takes the whole bundle config in which the tracker stands.
         datalist: datalist file, or anything with its `path`; name, sha256 and sizes are tracked, records are not.
@@ -187,7 +187,7 @@ class MLflowTracker:
         if facts.rank() != 0:
             return
         self.close()
-        id_file = self.output_dir / ("mlflow_run_id" if self._is_training() else "mlflow_evaluation_run_id")
+        id_file = self.output_dir / ("mlflow_run_id" if self._kind == "training" else "mlflow_evaluation_run_id")
         backlog = Spool.all_under(self.output_dir / "mlflow_spool")
         self._spool = self._continued(id_file, backlog) if self.resume else None
         resumed = self._spool is not None
@@ -207,12 +207,14 @@ class MLflowTracker:
         self._exits.watch(self._died_outside, self.close)
         self._announce(resumed)
 
-    def _is_training(self) -> bool:
-        return self._trainer is not None
+    @property
+    def _kind(self) -> str:
+        return "evaluation" if self._trainer is None else "training"
 
     def _new_spool(self, id_file: Path) -> Spool:
         run = {"tracking_uri": self.tracking_uri, "artifacts": self.artifacts, "experiment": self.experiment}
-        run |= {"run_name": self.run_name, "run_id_file": str(id_file.resolve())}
+        name = self.run_name or run_name(self._kind, config_names(), self.seed)
+        run |= {"run_name": name, "run_id_file": str(id_file.resolve())}
         spool = Spool.create(self.output_dir / "mlflow_spool", run)
         write_atomically(id_file, unsent_id(spool.run["key"]) + "\n")
         return spool
@@ -245,17 +247,15 @@ class MLflowTracker:
             settings = facts.flatten(recipe)
         settings |= {} if self.seed is None else {"seed": self.seed}
         tags = {**self.tags, **facts.git_facts(), **facts.package_versions(), **facts.hardware()}
-        process = facts.process()
-        tags |= {"kind": "training" if self._is_training() else "evaluation", "command_line": facts.command_line()}
-        tags |= {"process.pid": process["pid"], "process.host": process["host"], "mlflow.user": facts.user()}
-        tags |= {"mlflow.source.name": sys.argv[0] or "python", "mlflow.source.type": "LOCAL"}
-        tags["mlflow.source.git.commit"] = tags["git.revision"]
+        tags |= {"kind": self._kind, "mlflow.source.git.commit": tags["git.revision"], **facts.process_tags()}
         if self.parent_run is not None:
             tags["parent_run"] = facts.parent_run_id(self.parent_run)
+        data = None
         if self.datalist is not None:
             data = facts.datalist_facts(getattr(self.datalist, "path", self.datalist))
-            self._spool.append("dataset", **data, context=tags["kind"])
-            settings["datalist.sha256"] = data["sha256"]
+            self._spool.append("dataset", **data, context=self._kind)
+            settings["datalist.sha256"], tags["datalist"] = data["sha256"], data["name"]
+        tags = {"mlflow.note.content": description(self._kind, tags, config_names(), data, self.seed, settings), **tags}
         self.log_tags(tags)
         self._spool.append("params", values={name: str(value) for name, value in settings.items()})
         self._recipe = recipe
@@ -285,7 +285,7 @@ class MLflowTracker:
             meter.flush()
         self._spool.end(status)
         self._running = False
-        if status == "FINISHED" and self._is_training():
+        if status == "FINISHED" and self._kind == "training":
             hand_over(self._spool, self.output_dir, self._recipe, self.tags)
         done = self._worker.flush(min(self.wait, KILLED_WAIT_SECONDS) if status == "KILLED" else self.wait)
         self._conclude(status, done)

@@ -187,6 +187,13 @@ def process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname(), "started": _start_of(os.getpid())}
 
 
+def process_tags() -> dict[str, str]:
+    """Who ran what and where, as tags; `mlflow.user` and `mlflow.source...` are those that MLflow's own pages show."""
+    this = process()
+    tags = {"command_line": command_line(), "process.pid": str(this["pid"]), "process.host": this["host"]}
+    return tags | {"mlflow.user": user(), "mlflow.source.name": sys.argv[0] or "python", "mlflow.source.type": "LOCAL"}
+
+
 def is_alive(other: Mapping[str, Any]) -> bool | None:
     """Whether a `process()` of earlier still runs; None when it ran on another host, where this cannot be seen."""
     if other["host"] != socket.gethostname():

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 
+from scripts.handlers.tracking_machine import MachineMeter
 from scripts.handlers.tracking_spool import now
 
 FLUSH_SECONDS = 1.0
@@ -28,6 +29,7 @@ class EngineMeter:
         self.prefix, self.emit = prefix, emit
         self._points: list[tuple[int, int, dict[str, Any]]] = []
         self._rates: dict[str, float] = {}
+        self._machine = MachineMeter()
         self.epoch_started()
 
     def epoch_started(self) -> None:
@@ -62,19 +64,14 @@ class EngineMeter:
         """
         seconds = time.monotonic() - self._since
         if step is not None and self._samples and seconds:
-            self._points.append((step, now(), self._machine(self._samples / seconds)))
+            machine = {"samples_per_second": self._samples / seconds, **self._machine.values()}
+            self._points.append((step, now(), scalars(machine, self.prefix)))
         points, self._points = self._points, []
         fetch([values for _, _, values in points])
         records = [{"kind": "metrics", "step": s, "time": at, "values": values} for s, at, values in points if values]
         if records:
             self.emit(records)
         self.epoch_started()
-
-    def _machine(self, speed: float) -> dict[str, float]:
-        values = {f"{self.prefix}/samples_per_second": speed}
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            values[f"{self.prefix}/gpu_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
-        return values
 
 
 def losses(output: Any) -> dict[str, Any]:

@@ -111,6 +111,9 @@ def test_run_records_what_it_was_made_of(uri, tmp_path):
     tags = run.data.tags
     assert tags["bundle"] == "cxr_localization" and tags["version.torch"] == torch.__version__ and tags["epochs"] == "1 of 1"
     assert tags["process.pid"] == str(os.getpid()) and sys.argv[0] in tags["command_line"]
+    assert tags["datalist"] == "films" and run.data.metrics["train/memory_mib"] > 10
+    said = "Training of cxr_localization 0.1.0 on films (training 3, validation 1), seed 7."
+    assert tags["mlflow.note.content"] == said
     assert [step for step, _ in history(uri, run.info.run_id, "train/loss")] == list(range(1, 13))
     assert history(uri, run.info.run_id, "train/loss")[3][1] == pytest.approx(0.25)
     assert "train/image_embeddings" not in run.data.metrics and run.data.metrics["train/samples_per_second"] > 0
