@@ -88,5 +88,10 @@ def _write(path: Path, page: str) -> None:
         beside.unlink(missing_ok=True)
 
 
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    return run_command(compare, "compare.py", sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(compare, "compare.py", sys.argv[1:]))
+    sys.exit(main())

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
 from scripts.data.text_models import train_text_model
-from scripts.networks import AnatomyTextEncoder, ImageEncoder, NasVLM, VisionTransformer
+from scripts.data.text_tokenizer import TextTokenizer
+from scripts.networks import ImageEncoder, NasVLM, PooledTextEncoder, VisionTransformer
 
 SENTENCES = (
     "The septum is deviated to the left.",
@@ -33,14 +33,14 @@ def new_image_encoder(kind: str = "resnet") -> ImageEncoder | VisionTransformer:
 
 def new_network(text_model: Path, kind: str = "resnet", patch_level: str = "sentences") -> NasVLM:
     torch.manual_seed(0)
-    text_encoder = AnatomyTextEncoder(str(text_model), pretrained=False, embedding_size=SIZE, pooling="mean")
+    text_encoder = PooledTextEncoder(str(text_model), pretrained=False, embedding_size=SIZE, pooling="mean")
     return NasVLM(new_image_encoder(kind), text_encoder, patch_level, attention_size=8)
 
 
 def new_batch(text_model: Path) -> tuple[Tensor, dict[str, Tensor]]:
     """Three exams of three images, one and two, whose reports share sentences."""
     generator = torch.Generator().manual_seed(3)
-    texts = AnatomyTokenizer(text_model, max_tokens=32)(SENTENCES)
+    texts = TextTokenizer(text_model, max_tokens=32)(SENTENCES)
     return torch.rand(6, 3, 64, 64, generator=generator), {
         "image_index": torch.tensor([[0, 1, 2], [3, -1, -1], [4, 5, -1]]),
         **texts,

@@ -1,8 +1,6 @@
 """Datalists, predictions, report text, tokenizers, data sets and splits."""
 
 from scripts.data.anatomy_batches import AnatomyCollate as AnatomyCollate
-from scripts.data.anatomy_batches import AnatomyTokenizer as AnatomyTokenizer
-from scripts.data.anatomy_batches import VolumeCollate as VolumeCollate
 from scripts.data.anatomy_prompts import asked_of as asked_of
 from scripts.data.anatomy_prompts import read_anatomy_prompts as read_anatomy_prompts
 from scripts.data.anatomy_table import AnatomyTable as AnatomyTable
@@ -12,10 +10,10 @@ from scripts.data.captions import FilmCollate as FilmCollate
 from scripts.data.captions import VisionLanguageCollate as VisionLanguageCollate
 from scripts.data.datalist import load_datalist as load_datalist
 from scripts.data.dataset import CaseDataset as CaseDataset
+from scripts.data.dataset import Cases as Cases
 from scripts.data.dataset import EpochSampler as EpochSampler
 from scripts.data.exam_batches import ExamCollate as ExamCollate
 from scripts.data.exam_batches import ExamSentencesd as ExamSentencesd
-from scripts.data.exam_cases import ExamCases as ExamCases
 from scripts.data.exam_lexicon import REGIONS as REGIONS
 from scripts.data.exam_lexicon import ExamLexicon as ExamLexicon
 from scripts.data.exam_prompts import read_exam_prompts as read_exam_prompts
@@ -34,5 +32,6 @@ from scripts.data.screening import ScreeningCollate as ScreeningCollate
 from scripts.data.screening import screening_records as screening_records
 from scripts.data.screening import screening_task as screening_task
 from scripts.data.text_models import text_model_of as text_model_of
+from scripts.data.text_tokenizer import TextTokenizer as TextTokenizer
 from scripts.data.tokenizers import ReportTokenizer as ReportTokenizer
 from scripts.data.volumes import volume_records as volume_records

@@ -1,44 +1,16 @@
 """From volumes and their texts by anatomy to batches."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from monai.utils import convert_to_tensor
-from torch import Tensor
 
 from scripts.data.anatomy_table import is_abnormal, normal_template, strip_template
 from scripts.data.dataset import split_rejected
 from scripts.data.files import text_id
-from scripts.data.text_models import load_bert_tokenizer
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.errors import UserError
-
-
-class AnatomyTokenizer:
-    """Turn texts into a BERT's tokens, padded to the longest of them and not to a fixed length: BERT's cost is in the padding.
-
-    Args:
-        folder_or_name: folder with a BERT tokenizer, or a hub id such as microsoft/BiomedVLP-CXR-BERT-specialized.
-        max_tokens: longer texts are cut, [CLS] and [SEP] kept; fVLM's is 384.
-
-    Raises:
-        TextModelError: no BERT tokenizer there, or a model with fewer positions than `max_tokens`.
-    """
-
-    def __init__(self, folder_or_name: str | Path, max_tokens: int = 384) -> None:
-        self.tokenizer = load_bert_tokenizer(folder_or_name, max_tokens)
-        self.max_tokens = max_tokens
-
-    def __call__(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Tokens and attention_mask, int64 [T, L], of T texts."""
-        encoded = self.tokenizer(list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
-        return {"tokens": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
-
-    def save(self, folder: str | Path) -> None:
-        """Write the tokenizer's files to a folder, from which this class reads them again; nothing to do where they came from."""
-        if Path(folder).resolve() != Path(self.tokenizer.name_or_path).resolve():
-            self.tokenizer.save_pretrained(folder)
 
 
 class AnatomyCollate:
@@ -56,7 +28,7 @@ class AnatomyCollate:
     without any good case holds `case_ids` and `rejected` only.
     """
 
-    def __init__(self, tokenizer: AnatomyTokenizer, anatomies: Sequence[str]) -> None:
+    def __init__(self, tokenizer: TextTokenizer, anatomies: Sequence[str]) -> None:
         self.tokenizer = tokenizer
         self.anatomies = list(anatomies)
 
@@ -95,14 +67,3 @@ def check_anatomies(case: dict[str, Any], anatomies: Sequence[str]) -> None:
             f"{case['case_id']} was prepared for other anatomies ({', '.join(others)}) than the network's "
             f"({', '.join(anatomies)}): give the --anatomies of preprocess-ct, or prepare the volumes anew"
         )
-
-
-class VolumeCollate:
-    """Hand prepared volumes on one by one: they differ in size.
-
-    Returns (when called): cases (items as the transforms made them, with record and case_id), case_ids, rejected.
-    """
-
-    def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
-        cases, batch = split_rejected(items)
-        return {"cases": cases, **batch}

@@ -71,6 +71,17 @@ def split_rejected(items: Sequence[dict]) -> tuple[list[dict], dict[str, Any]]:
     return good, {"case_ids": [item["case_id"] for item in good], "rejected": rejected}
 
 
+class Cases:
+    """What an evaluation or inference joins cases with: hand them on one by one, because they differ in size or number of images.
+
+    Returns (when called): cases (items as the transforms made them, with record and case_id), case_ids, rejected.
+    """
+
+    def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
+        cases, batch = split_rejected(items)
+        return {"cases": cases, **batch}
+
+
 class EpochSampler(DistributedSampler):
     """Indices for `CaseDataset` in an order that depends on (seed, epoch) alone, split over ranks.
 

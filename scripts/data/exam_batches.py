@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from monai.transforms import MapTransform, Randomizable
+from monai.utils import convert_to_tensor
+from torch import Tensor
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
 from scripts.data.dataset import split_rejected
-from scripts.data.exam_cases import join_images
 from scripts.data.exam_lexicon import ExamLexicon
 from scripts.data.exam_reports import ExamSentence, exam_sentences
+from scripts.data.text_tokenizer import TextTokenizer
 
 
 class ExamSentencesd(MapTransform, Randomizable):
@@ -81,7 +82,7 @@ class ExamCollate:
     A batch without any good case holds `case_ids` and `rejected` only.
     """
 
-    def __init__(self, tokenizer: AnatomyTokenizer) -> None:
+    def __init__(self, tokenizer: TextTokenizer) -> None:
         self.tokenizer = tokenizer
 
     def __call__(self, items: Sequence[dict]) -> dict[str, Any]:
@@ -106,3 +107,21 @@ def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
     """Numbers of B rows as int64 [B, longest], -1 for padding."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows])
+
+
+def join_images(exams: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
+    """All images of several exams as one batch.
+
+    Args:
+        exams: images [3, S, S] of each of B exams, at least one each.
+
+    Returns:
+        images [V, 3, S, S]; image_index [B, N], int64 into V, -1 for padding, N the most images of one exam.
+    """
+    counts = [len(images) for images in exams]
+    index = torch.full((len(exams), max(counts)), -1)
+    start = 0
+    for row, count in enumerate(counts):
+        index[row, :count] = torch.arange(start, start + count)
+        start += count
+    return torch.stack([convert_to_tensor(image) for images in exams for image in images]), index

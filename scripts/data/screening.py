@@ -8,7 +8,7 @@ import torch
 
 from scripts.data.datalist import Datalist
 from scripts.data.dataset import split_rejected
-from scripts.data.exam_cases import join_images
+from scripts.data.exam_batches import join_images
 from scripts.errors import UserError
 
 LABELS = ("NOR", "BH", "NPC")

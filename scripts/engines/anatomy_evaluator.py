@@ -21,7 +21,7 @@ class AnatomyEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.VolumeCollate`.
+        val_data_loader: gives batches of `scripts.data.Cases`.
         classifier: answers findings with scores.
         val_handlers: Ignite or MONAI handlers.
     """

@@ -24,7 +24,7 @@ class AnatomyInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.VolumeCollate` whose cases hold image, anatomy_mask, `prepared_affine`,
+        val_data_loader: gives batches of `scripts.data.Cases` whose cases hold image, anatomy_mask, `prepared_affine`,
             `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
         classifier: answers findings with scores and evidence.
         calibration: probabilities and thresholds.

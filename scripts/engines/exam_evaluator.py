@@ -39,7 +39,7 @@ class ExamEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.ExamCases`.
+        val_data_loader: gives batches of `scripts.data.Cases`.
         findings: answers prompts.
         calibration: what validation taught.
         val_handlers: Ignite or MONAI handlers.

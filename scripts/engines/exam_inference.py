@@ -29,7 +29,7 @@ class ExamInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.ExamCases`.
+        val_data_loader: gives batches of `scripts.data.Cases`.
         findings: answers prompts.
         calibration: probabilities, thresholds and where heat maps are cut.
         writer: receives the predictions; they stand in its folder when the run has ended well.

@@ -9,7 +9,7 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from scripts.data.exam_cases import join_images
+from scripts.data.exam_batches import join_images
 from scripts.data.predictions import PredictionWriter
 from scripts.engines.exam_rows import LEAST_REGION, MOST_REGIONS
 from scripts.inferers.exam_localizer import enlarge
@@ -31,7 +31,7 @@ class ScreeningInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.ExamCases`.
+        val_data_loader: gives batches of `scripts.data.Cases`.
         network: a trained classifier; it is put into eval mode.
         calibration: temperature and threshold.
         size: side of the heat maps in pixels: the square that the images were fitted into.

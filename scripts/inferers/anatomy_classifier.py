@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from scipy.ndimage import find_objects
 from torch import Tensor
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
 from scripts.data.anatomy_prompts import FindingPrompts
 from scripts.data.published_volumes import published_window
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.networks import FVLM
 from scripts.networks.anatomy_pooling import anatomy_tokens
 from scripts.networks.fvlm import unit_length
@@ -77,7 +77,7 @@ class AnatomyClassifier:
     def __init__(
         self,
         network: FVLM,
-        tokenizer: AnatomyTokenizer,
+        tokenizer: TextTokenizer,
         prompts: Sequence[FindingPrompts],
         window: Sequence[int] = (112, 288, 352),
         published: bool = False,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers.phrase_localizer import smoothing
 from scripts.losses.exam_alignment import ASSIGNMENT_TEMPERATURE, assignments
 from scripts.networks import ExamEmbeddings, NasVLM
@@ -30,7 +30,7 @@ class ExamLocalizer:
     def __init__(
         self,
         network: NasVLM,
-        tokenizer: AnatomyTokenizer,
+        tokenizer: TextTokenizer,
         size: int = 224,
         sigma: float = 1.0,
         temperature: float = ASSIGNMENT_TEMPERATURE,

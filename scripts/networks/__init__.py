@@ -1,7 +1,6 @@
 """Encoders and the vision-language networks."""
 
 from scripts.networks.afloc import AFLoc as AFLoc
-from scripts.networks.anatomy_text_encoder import AnatomyTextEncoder as AnatomyTextEncoder
 from scripts.networks.exam_classifier import ExamClassifier as ExamClassifier
 from scripts.networks.exam_classifier import ExamLabels as ExamLabels
 from scripts.networks.exam_classifier import ExamLogits as ExamLogits
@@ -15,6 +14,7 @@ from scripts.networks.image_encoder import ImageEncoder as ImageEncoder
 from scripts.networks.nasvlm import ExamEmbeddings as ExamEmbeddings
 from scripts.networks.nasvlm import ExamTexts as ExamTexts
 from scripts.networks.nasvlm import NasVLM as NasVLM
+from scripts.networks.pooled_text_encoder import PooledTextEncoder as PooledTextEncoder
 from scripts.networks.text_encoder import TextEmbeddings as TextEmbeddings
 from scripts.networks.text_encoder import TextEncoder as TextEncoder
 from scripts.networks.vision_transformer import VisionTransformer as VisionTransformer

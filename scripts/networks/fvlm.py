@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scripts.networks.anatomy_pooling import AnatomyPooling, anatomy_tokens
-from scripts.networks.anatomy_text_encoder import AnatomyTextEncoder
+from scripts.networks.pooled_text_encoder import PooledTextEncoder
 from scripts.networks.volume_encoder import VolumeEncoder
 
 COLDEST, WARMEST = 0.001, 0.5
@@ -44,7 +44,7 @@ class AnatomyTexts(NamedTuple):
 class FVLM(nn.Module):
     """Volume and text encoder that meet anatomy by anatomy (Shui et al., ICLR 2025, arXiv 2501.14548).
 
-        network = FVLM(VolumeEncoder(), AnatomyTextEncoder("models/cxr_bert"), ["lung", "heart", "esophagus", "aorta"])
+        network = FVLM(VolumeEncoder(), PooledTextEncoder("models/cxr_bert"), ["lung", "heart", "esophagus", "aorta"])
         volumes, texts = network(images, **batch["inputs"])
 
     Args:
@@ -58,7 +58,7 @@ class FVLM(nn.Module):
     def __init__(
         self,
         volume_encoder: VolumeEncoder,
-        text_encoder: AnatomyTextEncoder,
+        text_encoder: PooledTextEncoder,
         anatomies: Sequence[str],
         pooling_heads: int = 4,
         temperature: float = 0.07,

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.anatomy_text_encoder import AnatomyTextEncoder
 from scripts.networks.exam_encoder import ExamEncoder, pick
 from scripts.networks.exam_pooling import GatedAttentionPooling
 from scripts.networks.fvlm import unit_length
 from scripts.networks.image_encoder import ImageEncoder
+from scripts.networks.pooled_text_encoder import PooledTextEncoder
 from scripts.networks.vision_transformer import VisionTransformer
 
 COLDEST, WARMEST = 0.01, 0.5
@@ -47,7 +47,7 @@ class NasVLM(nn.Module):
     The paper (Liu et al., Pattern Recognition 2025, doi 10.1016/j.patcog.2025.111646) says that one report is aligned with several
     images of different regions at several granularities; its network is not published. This one is our reconstruction.
 
-        network = NasVLM(ImageEncoder("resnet50", 256, 224), AnatomyTextEncoder("models/bert"))
+        network = NasVLM(ImageEncoder("resnet50", 256, 224), PooledTextEncoder("models/bert"))
         exams, texts = network(batch["images"], **batch["inputs"])
 
     Args:
@@ -63,7 +63,7 @@ class NasVLM(nn.Module):
     def __init__(
         self,
         image_encoder: ImageEncoder | VisionTransformer,
-        text_encoder: AnatomyTextEncoder,
+        text_encoder: PooledTextEncoder,
         patch_level: str = "sentences",
         attention_size: int = 128,
         temperature: float = 0.07,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scripts.errors import ConversionError
-from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.weights.published import bert_sizes, layout_faults, plain_tensors, write_converted
 from scripts.weights.restricted import read_checkpoint
 
@@ -107,7 +107,7 @@ def expected_layout(architecture: dict[str, Any]) -> dict[str, Tensor]:
 
 def build_fvlm(architecture: dict[str, Any]) -> FVLM:
     """The network that `FVLM.architecture` describes, with random weights."""
-    text_encoder = AnatomyTextEncoder(
+    text_encoder = PooledTextEncoder(
         architecture["text_encoder"],
         embedding_size=architecture["embedding_size"],
         pooling=architecture["text_pooling"],

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from scripts.networks import AnatomyTextEncoder, ExamEncoder, ImageEncoder, NasVLM, VisionTransformer
+from scripts.networks import ExamEncoder, ImageEncoder, NasVLM, PooledTextEncoder, VisionTransformer
 
 
 def build_nasvlm(architecture: dict[str, Any]) -> NasVLM:
     """The network that `NasVLM.architecture` describes, with random weights."""
-    text_encoder = AnatomyTextEncoder(
+    text_encoder = PooledTextEncoder(
         architecture["text_encoder"],
         embedding_size=architecture["embedding_size"],
         pooling=architecture["text_pooling"],

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
 from scripts.data.anatomy_prompts import read_anatomy_prompts
 from scripts.data.text_models import train_text_model
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.losses import FVLMLoss
-from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.networks.fvlm import unit_length
 from tests.benchmarks.measure import GIB, extra_memory, print_table, seconds
 
@@ -30,7 +30,7 @@ BOXES = [(6, 106, 20, 236, 30, 320), (40, 80, 100, 180, 140, 260), (10, 108, 160
 
 def make_network(checkpointing: bool = False) -> FVLM:
     torch.manual_seed(0)
-    return FVLM(VolumeEncoder(checkpointing=checkpointing), AnatomyTextEncoder(CXR_BERT), ORGANS)
+    return FVLM(VolumeEncoder(checkpointing=checkpointing), PooledTextEncoder(CXR_BERT), ORGANS)
 
 
 def make_volumes(batch: int) -> tuple[Tensor, Tensor]:
@@ -91,7 +91,7 @@ def encode_padded(network: FVLM, encoded: dict[str, Tensor]) -> Tensor:
     return unit_length(network.text_encoder.projection(states[:, 0]))
 
 
-def make_plain_zero_shot(network: FVLM, tokenizer: AnatomyTokenizer, image: Tensor, mask: Tensor):
+def make_plain_zero_shot(network: FVLM, tokenizer: TextTokenizer, image: Tensor, mask: Tensor):
     prompts = read_anatomy_prompts("ct_rate")
 
     def ask() -> None:
@@ -112,7 +112,7 @@ def inference_times() -> dict[str, float]:
     plain_vit = make_plain_encoder(network.volume_encoder)
     images, masks = make_volumes(1)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        tokenizer = AnatomyTokenizer(train_text_model(texts, Path(folder), max_positions=512), PADDED)
+        tokenizer = TextTokenizer(train_text_model(texts, Path(folder), max_positions=512), PADDED)
         encoders = {"vit": lambda: network.volume_encoder(images), "plain vit": lambda: plain_vit(images)}
         readers = {
             "text": lambda: network.encode_texts(**tokenizer(texts)),

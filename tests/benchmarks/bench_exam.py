@@ -19,7 +19,7 @@ from torch import Tensor
 from scripts.losses import NasVLMLoss
 from scripts.losses.afloc_loss import symmetric_cross_entropy
 from scripts.losses.exam_alignment import two_way_scores
-from scripts.networks import AnatomyTextEncoder, ExamEmbeddings, ExamTexts, ImageEncoder, NasVLM
+from scripts.networks import ExamEmbeddings, ExamTexts, ImageEncoder, NasVLM, PooledTextEncoder
 from tests.benchmarks.measure import GIB, extra_memory, print_table, seconds
 
 WIDTH = 256
@@ -105,7 +105,7 @@ def make_step(kind: str, sizes: Sizes, paper_size: bool = False, device: str = "
     """A training step: "ours", or "plain", which encodes exam after exam and loops over pairs in the region term."""
     torch.manual_seed(0)
     name, side, bert = ("resnet50", 224, BERT_BASE) if paper_size else ("resnet18", 128, SMALL_BERT)
-    text_encoder = AnatomyTextEncoder(bert, embedding_size=WIDTH, pooling="mean")
+    text_encoder = PooledTextEncoder(bert, embedding_size=WIDTH, pooling="mean")
     network = NasVLM(ImageEncoder(name, WIDTH, side), text_encoder, patch_level="words").train().to(device)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-4)
     images, inputs = make_batch(sizes, side, device)

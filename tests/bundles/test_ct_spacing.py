@@ -7,7 +7,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from scripts.errors import UserError
-from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from tests.bundles.commands import Bundle
 
 CONFIGS = Bundle("ct_anatomy_zeroshot").folder / "configs"
@@ -37,7 +37,7 @@ def test_training_records_the_spacing_of_its_volumes(dataset):
 
 @pytest.mark.parametrize("trained", [[5.0, 5.0, 6.0], [1.0, 1.0, 3.0], None])
 def test_other_volumes_than_those_trained_on_are_refused(dataset, trained):
-    network = FVLM(VolumeEncoder((8, 8, 8), (8, 8, 8), 8, 8, 1, 1, []), AnatomyTextEncoder(BERT, embedding_size=4), ["lung"])
+    network = FVLM(VolumeEncoder((8, 8, 8), (8, 8, 8), 8, 8, 1, 1, []), PooledTextEncoder(BERT, embedding_size=4), ["lung"])
     told = {"volume_size": [112, 256, 352], "max_tokens": 384} | ({"spacing": trained} if trained else {})
     state = {"network": network.state_dict(), "preprocessing": told, **network.architecture}
     torch.save(state, dataset / "model.pt")

@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyCollate, AnatomyTokenizer, VolumeCollate, check_anatomies
+from scripts.data.anatomy_batches import AnatomyCollate, check_anatomies
+from scripts.data.dataset import Cases
 from scripts.data.files import text_id
 from scripts.data.text_models import train_text_model
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.errors import UserError
 
 NAMES = ["lung", "heart", "esophagus", "aorta"]
@@ -16,7 +18,7 @@ NAMES = ["lung", "heart", "esophagus", "aorta"]
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     folder = train_text_model(["lung nodule. heart normal, no aorta calcification."] * 3, tmp_path_factory.mktemp("text"))
-    return AnatomyTokenizer(folder, max_tokens=24)
+    return TextTokenizer(folder, max_tokens=24)
 
 
 def item(number, reports):
@@ -63,7 +65,7 @@ def test_rejections_travel_with_the_batch(tokenizer):
     assert collate([broken]) == {"case_ids": [], "rejected": [("v9", "is cut short")]}
     batch = collate([broken, item(1, {})])
     assert batch["case_ids"] == ["v1"] and batch["rejected"] == [("v9", "is cut short")] and bool(batch["inputs"]["normal"].all())
-    handed = VolumeCollate()([broken, item(3, {})])
+    handed = Cases()([broken, item(3, {})])
     assert handed["case_ids"] == ["v3"] and len(handed["cases"]) == 1 and handed["rejected"] == [("v9", "is cut short")]
 
 

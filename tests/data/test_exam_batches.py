@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data import AnatomyTokenizer, CaseDataset, ExamCollate, ExamSentencesd
+from scripts.data import CaseDataset, ExamCollate, ExamSentencesd, TextTokenizer
 from scripts.data.text_models import train_text_model
 from scripts.transforms import LoadEndoscopyd
 
@@ -47,7 +47,7 @@ def test_a_batch_of_one_image_twenty_images_a_broken_one_and_none(folder):
     ]
     data = dataset(records)
     items = [data[index] for index in range(5)]
-    batch = ExamCollate(AnatomyTokenizer(folder / "text_model", 32))(items)
+    batch = ExamCollate(TextTokenizer(folder / "text_model", 32))(items)
     assert batch["case_ids"] == ["one", "twenty", "partly"]
     reasons = dict(batch["rejected"])
     assert reasons.keys() == {"none", "silent"}
@@ -63,7 +63,7 @@ def test_a_batch_of_one_image_twenty_images_a_broken_one_and_none(folder):
     assert finding[0, 0] == finding[1, 0] == finding[2, 0] > 0 and finding[1, 1] not in (-1, finding[1, 0])
     assert finding[1, 2] == -1
     assert len(inputs["tokens"]) == 4
-    unknown = AnatomyTokenizer(folder / "text_model", 32).tokenizer.unk_token_id
+    unknown = TextTokenizer(folder / "text_model", 32).tokenizer.unk_token_id
     assert (inputs["tokens"] != unknown).all()
     # Chinese is read character by character: five of them, a full stop, [CLS] and [SEP].
     assert inputs["attention_mask"][0].sum() == 8

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from scripts.data.datalist import Datalist
-from scripts.data.exam_cases import ExamCases, join_images
+from scripts.data.dataset import Cases
+from scripts.data.exam_batches import join_images
 from scripts.data.screening import ScreeningCollate, screening_records, screening_task
 from scripts.errors import UserError
 
@@ -59,7 +60,7 @@ def test_a_batch_of_exams_of_one_and_of_several_images():
     assert batch["inputs"]["image_index"].tolist() == [[0, 1], [2, -1]] and batch["inputs"]["labels"].tolist() == [2, 0]
     assert (batch["case_ids"], batch["rejected"]) == (["e2", "e1"], [("e9", "no readable image")])
     assert ScreeningCollate(screening_task("three_class"))([broken]) == {"case_ids": [], "rejected": broken["rejected"]}
-    assert ExamCases()([broken, items[1]])["cases"] == [items[1]]
+    assert Cases()([broken, items[1]])["cases"] == [items[1]]
 
 
 def test_images_are_joined_in_order():

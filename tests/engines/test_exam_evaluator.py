@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
-from scripts.data.exam_cases import ExamCases
+from scripts.data.dataset import Cases
 from scripts.data.masks import write_mask
 from scripts.data.predictions import PredictionWriter, read_predictions
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.engines import ExamEvaluator, ExamInference, calibrate_exams
 from scripts.errors import UserError
 from scripts.handlers import ExamEmbeddingFile
@@ -30,7 +30,7 @@ SHAPE = (40, 60)
 def findings(tmp_path_factory):
     folder = write_text_model(tmp_path_factory.mktemp("text_model"))
     network = new_network(folder).eval()
-    localizer = ExamLocalizer(network, AnatomyTokenizer(folder, max_tokens=32), size=64)
+    localizer = ExamLocalizer(network, TextTokenizer(folder, max_tokens=32), size=64)
     return ExamFindings(localizer, PROMPTS, ["NOR", "NPC"])
 
 
@@ -64,7 +64,7 @@ def cases(tmp_path):
 
 
 def test_rows_follow_from_the_embeddings(findings, cases):
-    engine = ExamEvaluator("cpu", [ExamCases()(cases)], findings, ExamCalibration())
+    engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration())
     engine.run()
     output = engine.state.output
     localizer = findings.localizer
@@ -92,7 +92,7 @@ def test_rows_follow_from_the_embeddings(findings, cases):
 
 def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, cases):
     cases[0]["sentences"] = []
-    engine = ExamEvaluator("cpu", [ExamCases()(cases)], findings, ExamCalibration())
+    engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration())
     engine.run()
     output = engine.state.output
     assert output["patients"] == ["b"] and len(output["exams"]) == len(output["reports"]) == 1
@@ -102,10 +102,10 @@ def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, case
 
 
 def test_calibration_needs_findings_with_a_place(findings, cases):
-    fitted = calibrate_exams(findings, [ExamCases()(cases)], torch.device("cpu"))
+    fitted = calibrate_exams(findings, [Cases()(cases)], torch.device("cpu"))
     assert set(fitted.thresholds) == {"polyp"} and -0.5 <= fitted.heat_cut <= 0.9
     with pytest.raises(UserError, match="box or mask"):
-        calibrate_exams(findings, [ExamCases()(cases[1:])], torch.device("cpu"))
+        calibrate_exams(findings, [Cases()(cases[1:])], torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("threshold", "located"), [(0.0, True), (1.0, False)])
@@ -113,7 +113,7 @@ def test_inference_marks_what_reaches_its_threshold(findings, cases, tmp_path, t
     calibration = ExamCalibration(thresholds={"polyp": threshold})
     embeddings = ExamEmbeddingFile(tmp_path)
     writer = PredictionWriter(tmp_path, "nasal", MODEL)
-    ExamInference("cpu", [ExamCases()(cases)], findings, calibration, writer, val_handlers=[embeddings]).run()
+    ExamInference("cpu", [Cases()(cases)], findings, calibration, writer, val_handlers=[embeddings]).run()
     for answer in read_predictions(tmp_path):
         classes, polyps = answer["findings"][:2], answer["findings"][2:]
         assert [entry["label"] for entry in classes] == ["NOR", "NPC"]

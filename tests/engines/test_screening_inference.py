@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.exam_cases import ExamCases
+from scripts.data.dataset import Cases
 from scripts.data.predictions import PredictionWriter, read_predictions
 from scripts.data.screening import screening_task
 from scripts.engines import ScreeningEvaluator, ScreeningInference
@@ -51,7 +51,7 @@ def cases():
 
 def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifier, cases, tmp_path):
     writer = PredictionWriter(tmp_path, "nasal", MODEL)
-    ScreeningInference("cpu", [ExamCases()(cases)], classifier, ScreeningCalibration(2.0), 64, writer).run()
+    ScreeningInference("cpu", [Cases()(cases)], classifier, ScreeningCalibration(2.0), 64, writer).run()
     for case, answer in zip(cases, read_predictions(tmp_path), strict=True):
         classes, located = answer["findings"][:3], answer["findings"][3:]
         logits = classifier.classify(case["images"], torch.arange(len(case["images"]))[None]).logits
@@ -67,7 +67,7 @@ def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifie
 
 
 def test_evaluation_rows_hold_truth_and_logits(classifier, cases):
-    batches = [ExamCases()(cases)]
+    batches = [Cases()(cases)]
     engine = ScreeningEvaluator("cpu", batches, classifier, screening_task("three_class"))
     engine.run()
     rows = engine.state.output["exams"]

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
 from scripts.data.anatomy_prompts import FindingPrompts
 from scripts.data.text_models import train_text_model
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
-from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 
 PATCH, NAMES = (4, 8, 8), ["lung", "heart", "aorta"]
 PROMPTS = [
@@ -24,10 +24,10 @@ def parts(tmp_path_factory):
     texts = [text for finding in PROMPTS for text in (*finding.positive, *finding.negative)]
     folder = train_text_model(texts, tmp_path_factory.mktemp("text"), hidden_size=16, layers=2, heads=2)
     encoder = VolumeEncoder((16, 32, 32), PATCH, hidden_size=24, mlp_size=32, layers=3, heads=4, levels=(0, 1))
-    network = FVLM(encoder, AnatomyTextEncoder(str(folder), pretrained=False, embedding_size=8), NAMES).eval()
+    network = FVLM(encoder, PooledTextEncoder(str(folder), pretrained=False, embedding_size=8), NAMES).eval()
     with torch.no_grad():
         network.pooling.query_tokens.normal_()
-    return network, AnatomyTokenizer(folder, max_tokens=64)
+    return network, TextTokenizer(folder, max_tokens=64)
 
 
 def volume(aorta=True):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.errors import UserError
 from scripts.inferers import ExamFindings, ExamLocalizer, class_directions
 from tests.small_nasvlm import new_batch, new_network, write_text_model
@@ -23,7 +23,7 @@ CLASSES = ["NOR", "BH", "NPC"]
 def exams(tmp_path_factory):
     """A localizer and two exams."""
     folder = write_text_model(tmp_path_factory.mktemp("text"))
-    localizer = ExamLocalizer(new_network(folder), AnatomyTokenizer(folder, max_tokens=32), size=32, sigma=0.0)
+    localizer = ExamLocalizer(new_network(folder), TextTokenizer(folder, max_tokens=32), size=32, sigma=0.0)
     images, inputs = new_batch(folder)
     return localizer, localizer.encode_exams(images, inputs["image_index"])
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scripts.data.anatomy_batches import AnatomyTokenizer
+from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers import ExamLocalizer, ExamZeroShot
 from scripts.inferers.exam_localizer import enlarge
 from scripts.networks import ExamEmbeddings
@@ -15,7 +15,7 @@ ANSWERS = {"NOR": ["The nasopharynx is smooth.", "Both fossae are clear."], "NPC
 @pytest.fixture(scope="module")
 def localizer(tmp_path_factory):
     folder = write_text_model(tmp_path_factory.mktemp("text"))
-    localizer = ExamLocalizer(new_network(folder), AnatomyTokenizer(folder, max_tokens=32), size=32, sigma=0.0)
+    localizer = ExamLocalizer(new_network(folder), TextTokenizer(folder, max_tokens=32), size=32, sigma=0.0)
     localizer.folder = folder
     return localizer
 

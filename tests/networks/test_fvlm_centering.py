@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.networks.anatomy_pooling import anatomy_tokens
 from scripts.networks.centering import center_at_start
 
@@ -17,7 +17,7 @@ BERT = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attent
 def network():
     torch.manual_seed(0)
     encoder = VolumeEncoder(SIZE, PATCH, hidden_size=16, mlp_size=16, layers=2, heads=2, levels=(0,), dropout=0.2)
-    return FVLM(encoder, AnatomyTextEncoder({**BERT, "max_position_embeddings": 16}, embedding_size=8), NAMES)
+    return FVLM(encoder, PooledTextEncoder({**BERT, "max_position_embeddings": 16}, embedding_size=8), NAMES)
 
 
 @pytest.fixture(scope="module")

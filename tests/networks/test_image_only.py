@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.networks import FVLM, AnatomyTextEncoder, ExamClassifier, VolumeEncoder
+from scripts.networks import FVLM, ExamClassifier, PooledTextEncoder, VolumeEncoder
 from scripts.networks.image_only import ImageOnly
 from tests import small_afloc, small_nasvlm
 
@@ -49,7 +49,7 @@ def test_a_classifier_gives_probabilities(nasvlm):
 def test_each_anatomy_looks_at_the_whole_volume():
     torch.manual_seed(0)
     encoder = VolumeEncoder((16, 16, 16), (8, 8, 8), hidden_size=16, mlp_size=16, layers=2, heads=2, levels=(0,))
-    texts = AnatomyTextEncoder({**BERT, "max_position_embeddings": 16}, embedding_size=8)
+    texts = PooledTextEncoder({**BERT, "max_position_embeddings": 16}, embedding_size=8)
     network = FVLM(encoder, texts, ["lung", "heart"]).eval()
     nn.init.normal_(network.pooling.query_tokens)
     volumes = rand(2, 1, 16, 16, 16)
@@ -71,7 +71,7 @@ def test_weights_come_as_the_networks_own_or_in_a_file_of_ours(nasvlm):
 
 def test_a_stem_without_bias_keeps_its_output_and_its_weights_names():
     stem = VolumeEncoder((16, 16, 16), (8, 8, 8), 16, 16, 1, 2, (), density_windows=[(0.0, 0.5), (0.2, 0.4)], stem=[4])
-    texts = AnatomyTextEncoder({**BERT, "max_position_embeddings": 16}, embedding_size=8)
+    texts = PooledTextEncoder({**BERT, "max_position_embeddings": 16}, embedding_size=8)
     network = FVLM(stem, texts, ["lung"]).eval()
     volumes, masks, names = rand(1, 1, 16, 16, 16), torch.ones(1, 16, 16, 16), list(network.state_dict())
     with torch.inference_mode():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scripts.losses import NasVLMLoss
-from scripts.networks import AnatomyTextEncoder, ExamEncoder, ImageEncoder, NasVLM
+from scripts.networks import ExamEncoder, ImageEncoder, NasVLM, PooledTextEncoder
 from scripts.networks.exam_pooling import GatedAttentionPooling
 from tests.small_nasvlm import SENTENCES, SIZE, new_batch, new_image_encoder, new_network, write_text_model
 
@@ -91,7 +91,7 @@ def test_the_temperature_stays_within_its_bounds(text_model):
 
 
 def test_sizes_that_do_not_fit(text_model):
-    text_encoder = AnatomyTextEncoder(str(text_model), pretrained=False, embedding_size=SIZE)
+    text_encoder = PooledTextEncoder(str(text_model), pretrained=False, embedding_size=SIZE)
     with pytest.raises(ValueError, match="image encoder embeds into 8 dimensions, the text encoder into 16"):
         NasVLM(ImageEncoder("resnet18", 8, 64, 0.125), text_encoder)
 

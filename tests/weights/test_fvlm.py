@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scripts.errors import ConversionError, UserError
-from scripts.networks import FVLM, AnatomyTextEncoder, VolumeEncoder
+from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.weights import load_afloc, load_fvlm
 from scripts.weights.fvlm import ANATOMIES, UNUSED, convert, expected_layout, our_state
 from tests.golden.fvlm_fill import published_tensors
@@ -19,7 +19,7 @@ def network():
     torch.manual_seed(3)
     volumes = VolumeEncoder(SIZE, (16, 16, 32), hidden_size=64, mlp_size=32, layers=11, heads=1)
     bert = {"vocab_size": 30, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1, "intermediate_size": 20}
-    texts = AnatomyTextEncoder({**bert, "max_position_embeddings": 16}, embedding_size=8)
+    texts = PooledTextEncoder({**bert, "max_position_embeddings": 16}, embedding_size=8)
     return FVLM(volumes, texts, ANATOMIES).eval()
 
 

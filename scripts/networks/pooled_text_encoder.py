@@ -11,8 +11,8 @@ POOLINGS = ("first", "mean")
 MOST_GROUPS, FEWEST_TEXTS = 4, 16
 
 
-class AnatomyTextEncoder(nn.Module):
-    """fVLM's text encoder: BERT's first hidden state -> linear.
+class PooledTextEncoder(nn.Module):
+    """BERT and one linear layer: fVLM's text encoder; NasVLM encodes sentences with it.
 
     The published code never adds BERT's token-type embeddings; here their table is zero and stays so, which is the same. Texts of
     like length go through BERT together: its cost is in the padding, and most texts are a tenth as long as the longest.

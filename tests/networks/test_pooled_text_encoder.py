@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from scripts.networks import AnatomyTextEncoder
+from scripts.networks import PooledTextEncoder
 
 BERT = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -16,7 +16,7 @@ def texts(lengths):
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_a_text_is_embedded_alike_alone_and_among_others_of_any_length(pooling):
     torch.manual_seed(0)
-    encoder = AnatomyTextEncoder(BERT, pretrained=False, embedding_size=8, pooling=pooling).eval()
+    encoder = PooledTextEncoder(BERT, pretrained=False, embedding_size=8, pooling=pooling).eval()
     lengths = [3, 30, 5, 4] * 20
     tokens, mask = texts(lengths)
     together = encoder(tokens, mask)
@@ -26,7 +26,7 @@ def test_a_text_is_embedded_alike_alone_and_among_others_of_any_length(pooling):
 
 
 def test_texts_of_like_length_share_their_padding():
-    encoder = AnatomyTextEncoder(BERT, pretrained=False, embedding_size=8)
+    encoder = PooledTextEncoder(BERT, pretrained=False, embedding_size=8)
     seen = []
     encoder.bert.register_forward_pre_hook(lambda module, args: seen.append(tuple(args[0].shape)))
     encoder(*texts([4] * 48 + [60] * 16))
@@ -35,4 +35,4 @@ def test_texts_of_like_length_share_their_padding():
 
 def test_an_unknown_pooling_is_refused():
     with pytest.raises(ValueError, match="first or mean, got 'max'"):
-        AnatomyTextEncoder(BERT, pretrained=False, pooling="max")
+        PooledTextEncoder(BERT, pretrained=False, pooling="max")
