@@ -31,6 +31,8 @@ def agreement_figure(table: pd.DataFrame) -> Figure:
     Returns:
         a figure outside pyplot's global state.
     """
+    valued = table.dropna(subset=["estimate"])
+    table = valued if len(valued) else table  # kappa has no value where all said the same
     findings = list(dict.fromkeys(table["finding"]))
     measures = [measure for measure in TITLES if measure in set(table["measure"])]
     series = list(dict.fromkeys(table["model_version"]))
@@ -47,8 +49,10 @@ def agreement_figure(table: pd.DataFrame) -> Figure:
             axis.hlines(places, rows["lower"], rows["upper"], color=colours[name], linewidth=2)
             axis.plot(rows["estimate"], places, "o", color=colours[name], markersize=4)
         axis.set_title(TITLES[measure], fontsize=10)
-        if measure not in ("kappa", "seconds"):
-            axis.set_xlim(-0.03, 1.03)
+        if measure == "seconds":
+            axis.set_xlim(left=0)
+        else:
+            axis.set_xlim(min(-0.03, axis.get_xlim()[0]) if measure == "kappa" else -0.03, 1.03)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(findings)), [textwrap.shorten(name, _LETTERS_A_LINE) for name in findings])

@@ -1,1 +1,0 @@
-"""What `mlflow/compare.py` is made of: runs read from a store, set side by side, and one page about them."""
