@@ -24,8 +24,8 @@ class AnatomyCollate:
         anatomies: names, in the order of the masks' values.
 
     Returns (when called): images [B, 1, D, H, W]; inputs (what else the network takes): masks [B, D, H, W], tokens and
-    attention_mask [T, L], text_index, text_ids and normal [B, K], see `scripts.networks.FVLM.forward`; case_ids; rejected. A batch
-    without any good case holds `case_ids` and `rejected` only.
+    attention_mask [T, L], text_index, text_ids and normal [B, K], see `scripts.networks.FVLM.forward`; records (B of the datalist);
+    case_ids; rejected. A batch without any good case holds `case_ids` and `rejected` only.
     """
 
     def __init__(self, tokenizer: TextTokenizer, anatomies: Sequence[str]) -> None:
@@ -52,7 +52,8 @@ class AnatomyCollate:
             "text_ids": torch.tensor([[text_id(text) for text in row] for row in texts]),
             "normal": torch.tensor(normal),
         }
-        return {**batch, "images": torch.stack([convert_to_tensor(item["image"]) for item in items]), "inputs": inputs}
+        images = torch.stack([convert_to_tensor(item["image"]) for item in items])
+        return {**batch, "images": images, "inputs": inputs, "records": [item["record"] for item in items]}
 
 
 def check_anatomies(case: dict[str, Any], anatomies: Sequence[str]) -> None:

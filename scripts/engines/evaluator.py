@@ -16,8 +16,8 @@ from scripts.engines.trainer import autocast_to
 class VisionLanguageEvaluator(SupervisedEvaluator):
     """Loss and embeddings of held-out image-text pairs; `engine.state.output` is what the metrics read.
 
-    The output of a batch holds the loss and its terms as floats, and the first tensor of the network's image and text outputs,
-    "image_embeddings" and "text_embeddings" [B, D], on the device.
+    The output of a batch holds the loss and its terms as floats; the network's "image_outputs" and "text_outputs"; and the first
+    tensor of each, "image_embeddings" and "text_embeddings" [B, D], in float32 on the device.
 
     Args:
         device: device of the network.
@@ -57,6 +57,11 @@ class VisionLanguageEvaluator(SupervisedEvaluator):
         self.loss_function = loss_function
         self.autocast = autocast_to(amp, self.state.device)
 
+    def run(self, global_epoch: int = 1) -> None:
+        """Run an epoch; a batch's outputs are not kept in memory while the training goes on."""
+        super().run(global_epoch)
+        self.state.output = None
+
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> dict[str, Any]:
         images, _, _, texts = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking)
         self.network.eval()
@@ -65,6 +70,8 @@ class VisionLanguageEvaluator(SupervisedEvaluator):
             terms = self.loss_function(image_outputs, text_outputs)
         return {
             **{name: float(term) for name, term in terms.items()},
+            "image_outputs": image_outputs,
+            "text_outputs": text_outputs,
             "image_embeddings": image_outputs[0].float(),
             "text_embeddings": text_outputs[0].float(),
         }

@@ -18,6 +18,7 @@ from scripts.engines.exam_rows import (
     finding_truth,
     label_rows,
     localization_row,
+    on_image,
     selection_rows,
     sentence_rows,
     stated_findings,
@@ -108,8 +109,7 @@ def placed_findings(findings: ExamFindings, case: dict[str, Any], exam: ExamEmbe
     record = case["record"]
     for number, finding in enumerate(record.get("findings", ())):
         index = finding["image_index"]
-        has_place = finding.get("mask") or finding.get("box")
-        if not has_place or finding["label"] not in findings.labels or index not in case["image_places"]:
+        if not on_image(finding) or finding["label"] not in findings.labels or index not in case["image_places"]:
             continue
         place = case["image_places"].index(index)
         heat = native_heat(findings, case, exam, place, finding["label"])

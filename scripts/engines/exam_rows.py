@@ -32,6 +32,11 @@ def finding_regions(heat: NDArray, calibration: ExamCalibration) -> list[Region]
     return regions_from_map(min_max(heat), calibration.heat_cut, LEAST_REGION, MOST_REGIONS)
 
 
+def on_image(finding: dict) -> bool:
+    """Whether a finding of an exam says where on its image it is, by a mask or a box."""
+    return bool(finding.get("mask") or finding.get("box"))
+
+
 def finding_truth(finding: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """A finding's place on its image, bool [H, W]: its mask, else its box."""
     return read_mask(finding["mask"]) if finding.get("mask") else boxes_to_mask([finding["box"]], shape)

@@ -12,5 +12,8 @@ from scripts.handlers.published_report import PublishedAFLocReport as PublishedA
 from scripts.handlers.rejections import RejectionHandler as RejectionHandler
 from scripts.handlers.screening_report import ScreeningReport as ScreeningReport
 from scripts.handlers.tracking import MLflowTracker as MLflowTracker
+from scripts.handlers.training_maps import ExamMaps as ExamMaps
+from scripts.handlers.training_maps import FilmMaps as FilmMaps
 from scripts.handlers.training_maps import TrainingHeatMaps as TrainingHeatMaps
+from scripts.handlers.training_maps import VolumeMaps as VolumeMaps
 from scripts.handlers.volume_overlays import VolumeOverlays as VolumeOverlays

@@ -169,7 +169,7 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
     for measure, value in summary.get("diagnosis", {}).items():
         figures[f"diagnosis_{measure}"] = value["estimate"]
     if "findings" in summary:
-        figures["findings_auc_macro"] = summary["findings"]["macro"]["auc"]["estimate"]
+        figures["auc_macro"] = summary["findings"]["macro"]["auc"]["estimate"]
     return {name: value for name, value in figures.items() if not np.isnan(value)}
 
 

@@ -160,7 +160,7 @@ def exam_table(rows: list[dict], task: ScreeningTask, calibration: ScreeningCali
 
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
-    measures = ("accuracy", "auc", "sensitivity", "specificity", "macro_f1")
+    measures = ("accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro")
     lines = [f"{'':<28}{'exams':>7}" + "".join(f"{measure:>23}" for measure in measures) + f"{'ECE':>8}"]
     for name, part in summary["slices"].items():
         cells = "".join(f"{cell(part.get(measure)):>23}" for measure in measures)

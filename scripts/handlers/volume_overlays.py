@@ -12,7 +12,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from skimage.transform import resize
 
 from scripts.handlers.figures import grid_figure
-from scripts.transforms.volume_preparation import to_native
+from scripts.transforms.volume_preparation import WINDOW, to_native
 from scripts.transforms.volume_reading import read_volume
 
 WINDOWS = {"lung": (-1350.0, 150.0), "trachea": (-1350.0, 150.0), "spine": (-500.0, 1300.0)}
@@ -74,6 +74,31 @@ def volume_figure(case: Mapping[str, Any], found: list[dict[str, Any]], anatomie
     if not panels:
         panels = [_panel(case, volume, prepared > 0, None, SOFT_TISSUE, f"{case['case_id']}: nothing found")]
     return grid_figure(panels, COLUMNS, outline="anatomy")
+
+
+def prepared_panel(case: Mapping[str, Any], value: int, anatomy: str, saliency: np.ndarray, title: str) -> dict[str, Any]:
+    """A panel for `grid_figure`: the axial slice of a prepared volume that shows most of a finding, in the prepared grid.
+
+    Args:
+        case: image [1, D, H, W] in [0, 1], anatomy_mask [1, D, H, W].
+        value, anatomy: of the finding in the mask, and its name.
+        saliency: [D, H, W] in [0, 1].
+        title: shown above.
+    """
+    inside = case["anatomy_mask"][0].numpy() == value
+    within = saliency * inside
+    level = int((within if within.any() else inside).sum((1, 2), dtype=np.float64).argmax())
+    darkest, brightest = WINDOW
+    low, high = WINDOWS.get(anatomy, SOFT_TISSUE)
+    units = case["image"][0, level].numpy() * (brightest - darkest) + darkest
+    return {
+        "film": np.clip((units - low) / (high - low), 0, 1),
+        "heat": saliency[level],
+        "boxes": (),
+        "mask": inside[level],
+        "regions": (),
+        "title": title,
+    }
 
 
 def _panel(case, volume, inside: np.ndarray, saliency: np.ndarray | None, window: tuple[float, float], title: str) -> dict:

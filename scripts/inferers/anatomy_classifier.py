@@ -107,6 +107,11 @@ class AnatomyClassifier:
         return self._directions
 
     @torch.inference_mode()
+    def compare(self, anatomies: Tensor) -> Tensor:
+        """Scores [..., F] of all findings, in logits, from embeddings of all anatomies [..., K, E] of length 1."""
+        return (anatomies[..., self.anatomy.to(anatomies.device), :] * self.directions()).sum(-1) / self.network.temperature
+
+    @torch.inference_mode()
     def __call__(self, image: Tensor, mask: Tensor, evidence: bool = False) -> AnatomyAnswer:
         """Ask a volume for every finding.
 
@@ -152,10 +157,10 @@ class AnatomyClassifier:
         padded = F.pad(image, padding)[None]
         levels = encoder(padded)
         features = unit_length(pooling(levels, member))[0]
-        anatomy, directions = self.anatomy[asked].to(features.device), self.directions()[asked]
-        scores = (features[anatomy] * directions).sum(1) / self.network.temperature
+        scores = self.compare(features)[asked]
         if not evidence:
             return scores, []
+        anatomy, directions = self.anatomy[asked].to(features.device), self.directions()[asked]
         parts = pooling.contributions(levels, member, anatomy, directions.to(levels[0].dtype))[0]
         return scores, list(parts.unflatten(1, encoder.grid_of(padded.shape[2:])))
 

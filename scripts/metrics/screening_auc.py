@@ -32,4 +32,4 @@ class ScreeningAUC(Metric):
     def compute(self) -> float:
         logits, truth = idist.all_gather(torch.cat(self._logits)), idist.all_gather(torch.cat(self._truth))
         values = screening_values(truth.long().cpu().numpy(), logits.softmax(1).cpu().numpy())
-        return float(screening_scores(values, np.ones((1, len(values))))[0, MEASURES.index("auc")])
+        return float(screening_scores(values, np.ones((1, len(values))))[0, MEASURES.index("auc_macro")])

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scripts.metrics.bootstrap import bootstrap_interval, weighted_auc
 
-MEASURES = ("accuracy", "auc", "sensitivity", "specificity", "macro_f1")
+MEASURES = ("accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro")
 
 
 def screening_values(truth: ArrayLike, probabilities: ArrayLike, threshold: float | None = None) -> NDArray[np.float64]:
@@ -77,9 +77,9 @@ def screening_scores(values: NDArray, weights: NDArray) -> NDArray:
     true, called, everything = confusion.sum(3), confusion.sum(2), confusion.sum((2, 3))
     sensitivity = _ratio(hit, true)[..., asked].mean(-1)
     specificity = _ratio(everything[..., None] - true - called + hit, everything[..., None] - true)[..., asked].mean(-1)
-    macro_f1 = np.nanmean(_ratio(2 * hit, true + called), axis=-1)
+    f1_macro = np.nanmean(_ratio(2 * hit, true + called), axis=-1)
     auc = np.stack([_auc(values[:, place], weights, asked) for place in range(values.shape[1])], axis=1)
-    parts = [_ratio(hit.sum(-1), everything), auc, sensitivity, specificity, macro_f1]
+    parts = [_ratio(hit.sum(-1), everything), auc, sensitivity, specificity, f1_macro]
     return np.stack([part.mean(1) for part in parts], axis=1)
 
 

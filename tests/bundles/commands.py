@@ -25,3 +25,13 @@ class Bundle:
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
         assert result.returncode == 0, result.stderr[-4000:]
         return result.stdout + result.stderr
+
+
+class NoTracker:
+    """In the tracker's place for a training in the test's own process."""
+
+    def attach(self, engine: Any) -> None:
+        """Nothing is recorded."""
+
+    def log_figure(self, name: str, figure: Any, step: int) -> None:
+        figure.canvas.draw()  # what is drawn can be drawn

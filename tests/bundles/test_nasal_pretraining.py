@@ -58,7 +58,7 @@ def workflow(exams, output, **overrides):
         bundle_root=NASAL.root,
         dataset_dir=str(exams),
         output_dir=str(output),
-        tracker={"_target_": "scripts.handlers.ProgressHandler"},
+        tracker={"_target_": "tests.bundles.commands.NoTracker"},
         **{**NETWORK, **overrides},
     )
     flow.initialize()

@@ -68,7 +68,7 @@ def workflow(exams, output, overlay, **overrides):
         bundle_root=SCREENING.root,
         dataset_dir=str(exams),
         output_dir=str(output),
-        tracker={"_target_": "scripts.handlers.ProgressHandler"},
+        tracker={"_target_": "tests.bundles.commands.NoTracker"},
         **{**NETWORK, **overrides},
     )
     flow.initialize()

@@ -23,7 +23,8 @@ def tokenizer(tmp_path_factory):
 
 def item(number, reports):
     image, mask = torch.full((1, 4, 6, 8), number / 10), torch.full((1, 4, 6, 8), number, dtype=torch.uint8)
-    return {"image": image, "anatomy_mask": mask, "reports": reports, "case_id": f"v{number}", "rejected": []}
+    record = {"volume_id": f"v{number}"}
+    return {"image": image, "anatomy_mask": mask, "reports": reports, "case_id": f"v{number}", "record": record, "rejected": []}
 
 
 def test_texts_are_stripped_as_published(tokenizer, fvlm_golden):
@@ -57,6 +58,7 @@ def test_every_different_text_is_tokenized_once(tokenizer):
     assert inputs["tokens"].shape[1] == max(len(tokenizer([text])["tokens"][0]) for text in texts)
     assert batch["images"].shape == (2, 1, 4, 6, 8) and inputs["masks"].shape == (2, 4, 6, 8)
     assert inputs["masks"][1, 0, 0, 0] == 2 and batch["case_ids"] == ["v1", "v2"]
+    assert batch["records"] == [{"volume_id": "v1"}, {"volume_id": "v2"}]
 
 
 def test_rejections_travel_with_the_batch(tokenizer):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from ignite.engine import Events
 from ignite.metrics import Average
 from monai.engines.utils import IterationEvents
 from torch import nn
@@ -64,8 +65,11 @@ def evaluate(data, amp=None):
     metric = {"mean": Average(output_transform=lambda output: output["loss"])}
     network = Linear()
     evaluator = VisionLanguageEvaluator("cpu", data, network, loss, metric, amp=amp)
+    outputs = []
+    evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: outputs.append(engine.state.output))
     evaluator.run()
-    return network, evaluator
+    assert evaluator.state.output is None  # nothing of it stays on the device
+    return network, evaluator, outputs
 
 
 def test_a_step_is_gradient_descent():
@@ -151,11 +155,12 @@ def test_a_loss_that_is_not_finite_names_its_cases(value):
 
 def test_an_evaluation_changes_nothing_and_gives_what_metrics_read():
     data = batches(2)
-    network, evaluator = evaluate(data)
+    network, evaluator, outputs = evaluate(data)
     start = Linear().layer.weight.detach()
     images, targets = data[1]["images"], data[1]["inputs"]["targets"]
-    torch.testing.assert_close(evaluator.state.output["image_embeddings"], images @ start.T)
-    torch.testing.assert_close(evaluator.state.output["text_embeddings"], targets)
+    torch.testing.assert_close(outputs[1]["image_embeddings"], images @ start.T)
+    torch.testing.assert_close(outputs[1]["text_embeddings"], targets)
+    assert outputs[1]["image_outputs"][0] is not None and torch.equal(outputs[1]["text_outputs"][0], targets)
     losses = [float(((b["images"] @ start.T - b["inputs"]["targets"]) ** 2).mean()) for b in data]
     assert evaluator.state.metrics["mean"] == pytest.approx(sum(losses) / 2)
     assert not network.training and torch.equal(network.layer.weight.detach(), start)

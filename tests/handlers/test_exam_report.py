@@ -33,7 +33,7 @@ def test_exams_without_a_known_class_do_not_count():
     rows = [("a", "p1", "NOR", 0.8, 0.2), ("b", "p2", "NPC", 0.6, 0.4), ("c", "p3", None, 0.1, 0.9)]
     table = pd.DataFrame(rows, columns=["case_id", "patient_id", "truth", "NOR", "NPC"])
     summary = summarize_diagnoses(table)
-    assert summary["diagnosis"]["accuracy"]["estimate"] == 0.5 and summary["diagnosis"]["auc"]["estimate"] == 1
+    assert summary["diagnosis"]["accuracy"]["estimate"] == 0.5 and summary["diagnosis"]["auc_macro"]["estimate"] == 1
     assert summary["confusion"] == {"classes": ["NOR", "NPC"], "counts": [[1, 0], [1, 0]]}
     assert summarize_diagnoses(table.assign(truth=None)) == {}
 

@@ -37,10 +37,10 @@ def test_two_classes(threshold):
     assert found == pytest.approx(
         {
             "accuracy": metrics.accuracy_score(truth, called),
-            "auc": metrics.roc_auc_score(truth, probabilities[:, 1]),
+            "auc_macro": metrics.roc_auc_score(truth, probabilities[:, 1]),
             "sensitivity": metrics.recall_score(truth, called),
             "specificity": metrics.recall_score(1 - truth, ~called),
-            "macro_f1": metrics.f1_score(truth, called, average="macro"),
+            "f1_macro": metrics.f1_score(truth, called, average="macro"),
         }
     )
 
@@ -53,10 +53,10 @@ def test_three_classes():
     assert found == pytest.approx(
         {
             "accuracy": metrics.accuracy_score(truth, called),
-            "auc": metrics.roc_auc_score(truth, probabilities, multi_class="ovr", average="macro"),
+            "auc_macro": metrics.roc_auc_score(truth, probabilities, multi_class="ovr", average="macro"),
             "sensitivity": metrics.balanced_accuracy_score(truth, called),
             "specificity": np.mean(rest),
-            "macro_f1": metrics.f1_score(truth, called, average="macro"),
+            "f1_macro": metrics.f1_score(truth, called, average="macro"),
         }
     )
     matrix = confusion_matrix(screening_values(truth, probabilities))
@@ -83,8 +83,8 @@ def test_seeds_are_averaged():
 
 def test_a_class_that_nobody_has():
     found = estimates(screening_values([0, 0, 1], [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1]]))
-    assert np.isnan(found["sensitivity"]) and np.isnan(found["auc"]) and found["accuracy"] == pytest.approx(2 / 3)
-    assert found["macro_f1"] == pytest.approx(2 / 3)  # of the two classes that are there
+    assert np.isnan(found["sensitivity"]) and np.isnan(found["auc_macro"]) and found["accuracy"] == pytest.approx(2 / 3)
+    assert found["f1_macro"] == pytest.approx(2 / 3)  # of the two classes that are there
 
 
 def test_intervals_hold_the_estimate_and_widen_with_fewer_patients():

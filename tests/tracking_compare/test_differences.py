@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+
 from comparison.differences import cost_of, differing, is_result, low_is_good, origin_of, settings_of
 from comparison.intervals import intervals_of
 from comparison.store import TrackedRun
-
 from scripts.handlers import exam_report, localization_report
 from tests.tracking_compare.tables import interval
 
@@ -86,8 +86,8 @@ def test_intervals_under_the_names_that_exams_are_tracked_by():
 
 def test_intervals_of_volumes_and_of_screening():
     assert intervals_of({"test/auc_macro": 0.8}, {"macro": {"auc": interval(0.8)}, "lung": {"auc": interval(0.7)}})
-    screening = {"slices": {"all": {"auc": interval(0.8), "ece": 0.1}}}
-    assert intervals_of({"test/auc": 0.8, "test/ece": 0.1}, screening).keys() == {"test/auc"}
+    screening = {"slices": {"all": {"auc_macro": interval(0.8), "ece": 0.1}}}
+    assert intervals_of({"test/auc_macro": 0.8, "test/ece": 0.1}, screening).keys() == {"test/auc_macro"}
 
 
 def test_an_interval_of_another_value_or_without_bounds_is_left_out():

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from comparison.paired import compare_cases
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from comparison.paired import compare_cases
 from scripts.metrics.bootstrap import paired_bootstrap
 from tests.tracking_compare.tables import label_table, phrase_table
 
@@ -127,8 +127,8 @@ def test_screening_compares_the_decisions_that_were_made():
     first, second = screening_table(0.5, seed=1), screening_table(6.0, seed=2)
     found, _ = by_measure(first, second, "per_exam.csv")
     assert found["accuracy"].value == pytest.approx(accuracy_score(second["truth"], second["decision"]))
-    assert found["auc"].reference == pytest.approx(roc_auc_score(first["truth"], first["probability NPC"]))
-    assert found["auc"].lower > 0 and set(found) == {"accuracy", "auc", "sensitivity", "specificity", "macro_f1"}
+    assert found["auc_macro"].reference == pytest.approx(roc_auc_score(first["truth"], first["probability NPC"]))
+    assert found["auc_macro"].lower > 0 and set(found) == {"accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro"}
 
 
 def test_diagnoses_from_prompts_take_the_most_probable_class():

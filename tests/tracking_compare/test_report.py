@@ -3,11 +3,11 @@
 import re
 
 import pytest
+from matplotlib.figure import Figure
+
 from comparison.page import number, p_value, page_of
 from comparison.report import compare_runs
 from comparison.terminal import text_of
-from matplotlib.figure import Figure
-
 from tests.tracking_compare.tables import interval, label_table, phrase_table
 
 

@@ -1,6 +1,7 @@
 """Runs are found, all faults are told at once, and nothing is made where there is nothing."""
 
 import pytest
+
 from comparison.store import ComparisonError, RunStore, shown_address
 
 
