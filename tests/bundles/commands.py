@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
+
 ROOT = Path(__file__).resolve().parents[2]
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
@@ -25,6 +27,13 @@ class Bundle:
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
         assert result.returncode == 0, result.stderr[-4000:]
         return result.stdout + result.stderr
+
+
+def tracked(output: Path, uri: str) -> tuple[dict[str, float], list[str]]:
+    """Last metrics and names of the figures of the training that wrote to a folder."""
+    client = MlflowClient(uri)
+    run_id = (output / "mlflow_run_id").read_text().strip()
+    return client.get_run(run_id).data.metrics, [Path(file.path).name for file in client.list_artifacts(run_id, "figures")]
 
 
 class NoTracker:

@@ -1,6 +1,7 @@
 """The CT bundle as its users run it: prepare, train, evaluate, infer, on a handful of phantom volumes; two ranks; the baseline."""
 
 import json
+import math
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +15,7 @@ from scripts.data.datalist import load_datalist
 from scripts.data.predictions import read_predictions
 from scripts.phantoms.ct import write_phantoms
 from scripts.weights import load_fvlm
-from tests.bundles.commands import TWO_RANKS, Bundle
+from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 
 CT = Bundle("ct_anatomy_zeroshot")
 SIZE = "[48,48,56]"
@@ -56,11 +57,15 @@ def evaluated(trained, shared, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_training_leaves_what_the_next_steps_need(trained):
+def test_training_leaves_what_the_next_steps_need(trained, shared):
     state = torch.load(trained / "checkpoint_last.pt", weights_only=True)
     assert {"network", "optimizer", "lr_scheduler", "volume_encoder", "text_encoder", "anatomies", "random_states"} <= set(state)
     assert state["preprocessing"]["volume_size"] == [48, 48, 56] and len(state["anatomies"]) == 15
     assert (trained / "text_model" / "vocab.txt").is_file() and (trained / "mlflow_run_id").is_file()
+    metrics, figures = tracked(trained, shared[3])
+    names = ("loss", "auc_macro", "alignment", "uniformity_images", "uniformity_texts")
+    assert all(math.isfinite(metrics[f"val/{name}"]) for name in names)
+    assert [figure.startswith("heat_maps") for figure in figures] == [True]
 
 
 @pytest.mark.slow

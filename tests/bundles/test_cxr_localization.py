@@ -1,6 +1,7 @@
 """The bundle as its users run it: train, evaluate, infer, on a handful of phantom films; two ranks; resume."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from scripts.data.masks import read_mask
 from scripts.data.predictions import read_predictions
 from scripts.engines.localization_evaluator import finding_mask
 from scripts.phantoms.cxr import write_phantoms
-from tests.bundles.commands import TWO_RANKS, Bundle
+from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 
 CXR = Bundle("cxr_localization")
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--widen_factor", "0.25", "--film_size", "96", "--input_size", "96"]
@@ -48,12 +49,16 @@ def evaluated(trained, shared, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_training_leaves_what_the_next_steps_need(trained):
+def test_training_leaves_what_the_next_steps_need(trained, shared):
     for name in ("checkpoint_last.pt", "checkpoint_best.pt"):
         state = torch.load(trained / name, weights_only=True)
         assert {"network", "optimizer", "lr_scheduler", "image_encoder", "text_encoder", "random_states"} <= set(state)
     assert (trained / "text_model" / "vocab.txt").is_file()
     assert (trained / "mlflow_run_id").is_file()
+    metrics, figures = tracked(trained, shared[3])
+    names = ("loss", "recall_at_5", "alignment", "uniformity_images", "uniformity_texts")
+    assert all(math.isfinite(metrics[f"val/{name}"]) for name in names)
+    assert [figure.startswith("heat_maps") for figure in figures] == [True]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The bundle as its users run it: train, resume, evaluate, infer, on a handful of phantom exams; bad exams; two ranks."""
 
 import json
+import math
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from scripts.data.datalist import load_datalist
 from scripts.data.predictions import read_predictions
 from scripts.errors import UserError
-from tests.bundles.commands import TWO_RANKS, Bundle
+from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 from tests.bundles.nasal_exams import BROKEN, small_exams
 
 NASAL = Bundle("nasal_pretraining")
@@ -66,13 +67,17 @@ def workflow(exams, output, **overrides):
 
 
 @pytest.mark.slow
-def test_training_leaves_what_the_next_steps_need(trained):
+def test_training_leaves_what_the_next_steps_need(trained, shared):
     for name in ("checkpoint_last.pt", "checkpoint_best.pt"):
         state = torch.load(trained / name, weights_only=True)
         assert {"network", "optimizer", "lr_scheduler", "random_states"} <= set(state)
         assert {"image_encoder", "text_encoder", "patch_level"} <= set(state)
         assert state["preprocessing"]["image_size"] == 64
     assert (trained / "text_model" / "vocab.txt").is_file() and (trained / "mlflow_run_id").is_file()
+    metrics, figures = tracked(trained, shared[3])
+    names = ("loss", "recall_at_5", "alignment", "uniformity_images", "uniformity_texts")
+    assert all(math.isfinite(metrics[f"val/{name}"]) for name in names)
+    assert [figure.startswith("heat_maps") for figure in figures] == [True]
 
 
 @pytest.mark.slow
