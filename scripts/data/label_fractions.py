@@ -49,6 +49,11 @@ def label_fraction(records: Sequence[dict], fraction: float, seed: int) -> list[
     return [record for record in records if record["patient_id"] in chosen]
 
 
+def centres_of(records: Sequence[dict]) -> list[str]:
+    """Centres that records come from, in alphabetical order; a record need not name one."""
+    return sorted({record["site"] for record in records if record.get("site")})
+
+
 def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
     """Centres to hold out, in alphabetical order, each of them known to the datalist.
 
@@ -61,10 +66,10 @@ def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
     """
     if isinstance(centres, str):
         raise UserError(f"held_out must be a list of centres, got '{centres}': write it as \"['{centres}']\"")
-    sites = {record["site"] for records in cases.splits.values() for record in records if record.get("site")}
-    unknown = sorted(set(centres) - sites)
+    sites = centres_of([record for records in cases.splits.values() for record in records])
+    unknown = sorted(set(centres) - set(sites))
     if unknown:
-        there = f"it has {', '.join(sorted(sites))}" if sites else "its records name no site"
+        there = f"it has {', '.join(sites)}" if sites else "its records name no site"
         raise UserError(f"{cases.path}: held_out names {', '.join(unknown)}, which no exam comes from: {there}. Correct held_out")
     return sorted(set(centres))
 

@@ -45,7 +45,7 @@ class ExamClassifier(nn.Module):
     images shows is not averaged away. A softmax over all prototypes gives probabilities, of which a class has the mean of its
     own: its logit is the logarithm of the mean of exp(score). Embeddings are scaled so that their entries are about 1 in size.
 
-        classifier = ExamClassifier(load_exam_encoder("runs/train/checkpoint_best.pt"), ["NOR", "BH", "NPC"])
+        classifier = ExamClassifier(load_nasvlm("runs/train/checkpoint_best.pt").exam_encoder, ["NOR", "BH", "NPC"])
 
     Args:
         exam_encoder: pretrained or fresh; its patch head and its pooling are not used and are frozen.

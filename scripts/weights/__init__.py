@@ -3,6 +3,5 @@
 from scripts.weights.export import export_weights as export_weights
 from scripts.weights.loading import load_afloc as load_afloc
 from scripts.weights.loading import load_exam_classifier as load_exam_classifier
-from scripts.weights.loading import load_exam_encoder as load_exam_encoder
 from scripts.weights.loading import load_fvlm as load_fvlm
 from scripts.weights.loading import load_nasvlm as load_nasvlm

@@ -1,9 +1,11 @@
 """Networks from the files that trainings and conversions write."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from scripts.networks import FVLM, AFLoc, ExamClassifier, ExamEncoder, ImageEncoder, NasVLM, TextEncoder
+from scripts.errors import UserError
+from scripts.networks import FVLM, AFLoc, ExamClassifier, ImageEncoder, NasVLM, TextEncoder
 from scripts.weights.fvlm import build_fvlm
 from scripts.weights.model_file import check_preprocessing, filled, read_state
 from scripts.weights.nasvlm import build_exam_encoder, build_nasvlm
@@ -42,25 +44,27 @@ def load_fvlm(path: str | Path, preprocessing: dict[str, Any] | None = None) -> 
     return filled(path, build_fvlm(state), state)
 
 
-def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None) -> NasVLM:
+def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None, unseen: Collection[str] = ()) -> NasVLM:
     """Build a `NasVLM` network from a checkpoint of ours: its architecture and weights both come from the file.
 
     Args:
         path: file written by `scripts.handlers.CheckpointHandler`, or by `export-weights`.
         preprocessing: how images and reports will reach the network; compared with what the file says of its training.
+        unseen: centres of which the network may have seen no exam, as far as the file says.
 
     Raises:
-        UserError: no such file, not a NasVLM checkpoint of ours, weights that do not fit the architecture (all keys are listed), or
-            images and reports prepared otherwise than in training (all differences are listed).
+        UserError: no such file, not a NasVLM checkpoint of ours, weights that do not fit the architecture (all keys are listed),
+            images and reports prepared otherwise than in training (all differences are listed), or centres that were seen.
     """
     state = read_state(Path(path), EXAM_ENCODER | {"text_encoder", "embedding_size", "text_pooling"})
     check_preprocessing(path, state, preprocessing)
+    seen = sorted(set(unseen) & set(state.get("preprocessing", {}).get("centres", ())))
+    if seen:
+        raise UserError(
+            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out names: figures of a held-out centre would not be "
+            "those of an unseen one. Pretrain with the same held_out, or take the centre out of it"
+        )
     return filled(path, build_nasvlm(state), state)
-
-
-def load_exam_encoder(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamEncoder:
-    """The image side of a pretrained `NasVLM`, from which an `ExamClassifier` starts. Args and raises as `load_nasvlm`."""
-    return load_nasvlm(path, preprocessing).exam_encoder
 
 
 def load_exam_classifier(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamClassifier:

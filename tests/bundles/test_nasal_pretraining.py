@@ -15,6 +15,7 @@ from PIL import Image
 from scripts.data.datalist import load_datalist
 from scripts.data.predictions import read_predictions
 from scripts.errors import UserError
+from scripts.handlers import CheckpointHandler
 from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 from tests.bundles.nasal_exams import BROKEN, small_exams
 
@@ -170,6 +171,9 @@ def test_held_out_centres_are_pretrained_without(exams, tmp_path):
     parser = workflow(exams, tmp_path, held_out=["centre A", "centre C"]).parser
     for part in ("train", "validate"):
         assert {record["site"] for record in parser.get_parsed_content(f"{part}#dataset").data} == {"centre B"}
+    handlers = parser.get_parsed_content("train#handlers")
+    (kept,) = (handler.preprocessing for handler in handlers if isinstance(handler, CheckpointHandler))
+    assert kept["held_out"] == ["centre A", "centre C"] and kept["centres"] == ["centre B"]
     with pytest.raises((UserError, RuntimeError)) as caught:
         workflow(exams, tmp_path, held_out=["center A"])
     assert "held_out names center A" in str(caught.value) + str(caught.value.__cause__)

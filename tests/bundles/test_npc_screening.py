@@ -1,6 +1,7 @@
 """The bundle as its users run it: train from a pretrained checkpoint and from random weights, evaluate, infer; bad input."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scripts.data.datalist import load_datalist
 from scripts.data.predictions import read_predictions
 from scripts.errors import UserError
 from scripts.networks import ExamClassifier
-from scripts.weights import load_exam_encoder
+from scripts.weights import load_nasvlm
 from tests.bundles.commands import TWO_RANKS, Bundle
 from tests.bundles.nasal_exams import BROKEN, small_exams
 from tests.small_nasvlm import SIZE, new_network, write_text_model
@@ -163,7 +164,7 @@ def test_classes_may_begin_as_their_signs(exams, start, tmp_path):
 
 
 def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
-    network = ExamClassifier(load_exam_encoder(start), ["NOR", "BH", "NPC"])
+    network = ExamClassifier(load_nasvlm(start).exam_encoder, ["NOR", "BH", "NPC"])
     facts = {"image_size": 64, "held_out": ["centre A"]}
     torch.save({"network": network.state_dict(), "preprocessing": facts, **network.architecture}, tmp_path / "model.pt")
     parser = ConfigParser()
@@ -172,6 +173,16 @@ def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
     with pytest.raises(RuntimeError) as caught:
         parser.get_parsed_content("network_def")
     assert "held_out ['centre A'] (now ['centre C'])" in str(caught.value) + str(caught.value.__cause__)
+
+
+def test_a_pretraining_that_saw_a_held_out_centre_is_no_start(exams, start, tmp_path):
+    state = torch.load(start, weights_only=True)
+    state["preprocessing"]["centres"] = ["centre A", "centre C"]
+    shutil.copytree(start.parent, tmp_path / "pretrained")
+    torch.save(state, tmp_path / "pretrained" / start.name)
+    with pytest.raises((UserError, RuntimeError)) as caught:
+        workflow(exams, tmp_path, "linear_probe", start=str(tmp_path / "pretrained" / start.name)).run()
+    assert "was pretrained on exams of centre C, which held_out names" in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from scripts.errors import UserError
 from scripts.networks import ExamClassifier
-from scripts.weights import export_weights, load_exam_classifier, load_exam_encoder, load_nasvlm
+from scripts.weights import export_weights, load_exam_classifier, load_nasvlm
 from tests.small_nasvlm import new_batch, new_network, write_text_model
 
 
@@ -30,7 +30,7 @@ def test_a_network_comes_back_from_its_file_alone(text_model, tmp_path, kind, le
     with torch.inference_mode():
         for found, wanted in zip(loaded(images, **inputs), network(images, **inputs), strict=True):
             assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
-        exams = load_exam_encoder(path)(images, inputs["image_index"])
+        exams = load_nasvlm(path).exam_encoder(images, inputs["image_index"])
     assert torch.equal(exams.exam, found_exam(network, images, inputs))
     with pytest.raises(UserError, match=r"image_size 64 \(now 224\)"):
         load_nasvlm(path, {"image_size": 224})
@@ -44,7 +44,7 @@ def found_exam(network, images, inputs):
 @pytest.mark.parametrize("kind", ["resnet", "vit"])
 def test_a_classifier_starts_from_a_network_and_comes_back(text_model, tmp_path, kind):
     network, (images, inputs) = new_network(text_model, kind), new_batch(text_model)
-    encoder = load_exam_encoder(saved(network, tmp_path / "pretrained.pt"))
+    encoder = load_nasvlm(saved(network, tmp_path / "pretrained.pt")).exam_encoder
     classifier = ExamClassifier(encoder, ["NOR", "BH", "NPC"], frozen=True).eval()
     loaded = load_exam_classifier(saved(classifier, tmp_path / "classifier.pt"))
     assert loaded.classes == ["NOR", "BH", "NPC"]
@@ -59,7 +59,7 @@ def test_exports_of_both_load_again(text_model, tmp_path):
     shutil.copytree(text_model, tmp_path / "run" / "text_model")
     path = export_weights(saved(network, tmp_path / "run" / "checkpoint_best.pt"), tmp_path / "out")
     assert sorted(file.name for file in path.parent.iterdir()) == ["model.pt", "text_model"]
-    classifier = ExamClassifier(load_exam_encoder(path), ["NOR", "BH", "NPC"]).eval()
+    classifier = ExamClassifier(load_nasvlm(path).exam_encoder, ["NOR", "BH", "NPC"]).eval()
     alone = export_weights(saved(classifier, tmp_path / "classifier.pt"), tmp_path / "classifier")
     assert [file.name for file in alone.parent.iterdir()] == ["model.pt"]
     with torch.inference_mode():
