@@ -92,7 +92,8 @@ def test_inference_by_a_registered_name_writes_the_hash_that_leads_to_its_run(st
 def test_a_screening_starts_from_a_registered_pretraining(store):
     parser = ConfigParser()
     parser.read_config([Bundle("npc_screening").folder / "configs" / f"{name}.json" for name in ("train", "phantom")])
-    parser.update({"start": "models:/nasal_pretraining@champion", "tracking_uri": store})
+    # No exam is at hand here to tell which centres there are.
+    parser.update({"start": "models:/nasal_pretraining@champion", "tracking_uri": store, "unseen_centres": []})
     pretrained = parser.get_parsed_content("pretrained").state_dict()
     own = torch.load(phantom("nasal_pretraining"), weights_only=True)["network"]
     assert all(torch.equal(pretrained[name], value) for name, value in own.items())
