@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.phantoms.picking import pick
+
 SPLITS = ("training", "validation", "test")
 BLOCK = 25
 REPEATS = 4
@@ -193,7 +195,7 @@ def _place(rng: np.random.Generator, label: str, taken: set[tuple[str, str]], sp
     lobar = finding.places == _LOBES
     places = [place for place in finding.places if place != pair]
     free = [place for place in places if place not in taken] if lobar else places
-    side, part = (free or places)[rng.integers(len(free or places))]
+    side, part = pick(free or places, rng)
     if split == "test" and pair and not (lobar and pair in taken) and rng.random() < UNSEEN_SHARE:
         side, part = pair
     if lobar:

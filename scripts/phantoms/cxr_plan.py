@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scripts.phantoms.picking import pick
+
 SPLITS = ("training", "validation", "test")
 LABELS = (
     "consolidation",
@@ -146,7 +148,7 @@ def _place(rng: np.random.Generator, label: str, taken: set[tuple[str, str]], sp
     pair = UNSEEN_PAIRS.get(label)
     cells = [cell for cell in _CELLS[label] if cell != pair]
     free = [cell for cell in cells if not _covered(cell) & taken] or cells
-    side, zone = free[rng.integers(len(free))]
+    side, zone = pick(free, rng)
     if split == "test" and pair and not _covered(pair) & taken and rng.random() < UNSEEN_SHARE:
         side, zone = pair
     taken |= _covered((side, zone))

@@ -12,6 +12,7 @@ import numpy as np
 from scripts.phantoms.cxr_exposure import Technique
 from scripts.phantoms.cxr_plan import LABELS, Plan
 from scripts.phantoms.cxr_words import NEGATED, Phrase, phrase_of
+from scripts.phantoms.picking import pick
 
 OMITTED = 0.07
 HEDGED = 0.12
@@ -108,7 +109,7 @@ def write_report(plans: list[Plan], technique: Technique, shares: list[float], r
     body = [*stated, *filler]
     rng.shuffle(body)
     if len(body) + len(impression) < 3 or (rng.random() < 0.35 and len(body) + len(impression) < MAX_SENTENCES):
-        body.insert(0, _pick(_VIEW[technique.projection], rng))
+        body.insert(0, pick(_VIEW[technique.projection], rng))
     return Report(f"FINDINGS: {' '.join(body)} IMPRESSION: {' '.join(impression)}", [p.text for p in phrases], omitted)
 
 
@@ -129,7 +130,7 @@ def _state(phrase: Phrase, rng: np.random.Generator) -> str:
             f"{_capital(whole)} {verb} seen.",
             f"{_capital(phrase.text)}.",
         ]
-    return _pick(options, rng)
+    return pick(options, rng)
 
 
 def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -> list[str]:
@@ -142,14 +143,14 @@ def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -
         count = int(rng.integers(1, 4))
         some, denied = denied[:count], denied[count:]
         if some:
-            words = [_pick(NEGATED[label], rng) for label in some]
-            sentences.append(_capital(_pick((_DENY_ONE, _DENY_TWO, _DENY_THREE)[len(some) - 1], rng).format(*words)))
+            words = [pick(NEGATED[label], rng) for label in some]
+            sentences.append(_capital(pick((_DENY_ONE, _DENY_TWO, _DENY_THREE)[len(some) - 1], rng).format(*words)))
     doubtful = list(denied)
-    normal = [_pick(options, rng) for excluded, options in _NORMAL if not excluded & present and rng.random() < 0.4]
-    beside = [_pick(_BESIDE, rng)] if rng.random() < 0.5 else []
-    devices = [_pick(_DEVICE[device], rng) for device in technique.devices if rng.random() < 0.5]
+    normal = [pick(options, rng) for excluded, options in _NORMAL if not excluded & present and rng.random() < 0.4]
+    beside = [pick(_BESIDE, rng)] if rng.random() < 0.5 else []
+    devices = [pick(_DEVICE[device], rng) for device in technique.devices if rng.random() < 0.5]
     if doubtful and rng.random() < DOUBTED:
-        beside.append(_capital(_pick(_DOUBT, rng).format(NEGATED[_pick(doubtful, rng)][0])))
+        beside.append(_capital(pick(_DOUBT, rng).format(NEGATED[pick(doubtful, rng)][0])))
     rest = sentences[1:] + normal + beside + devices
     rng.shuffle(rest)
     return sentences[:1] + rest
@@ -158,7 +159,7 @@ def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -
 def _impression(phrases: list[Phrase], present: set[str], rng: np.random.Generator) -> list[str]:
     """One or two closing sentences."""
     if not present:
-        return [_pick(_CLEAN, rng)]
+        return [pick(_CLEAN, rng)]
     if not phrases:
         return ["As described above."]
     if rng.random() < 0.12:
@@ -173,7 +174,3 @@ def _impression(phrases: list[Phrase], present: set[str], rng: np.random.Generat
 
 def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def _pick(options, rng: np.random.Generator):
-    return options[rng.integers(len(options))]

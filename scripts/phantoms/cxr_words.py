@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scripts.phantoms.cxr_plan import LABELS, Plan
+from scripts.phantoms.picking import pick
 
 # Nouns of each label. "a": countable; "": no article.
 NOUNS: dict[str, list[tuple[str, str]]] = {
@@ -114,15 +115,15 @@ def size_of(share: float) -> str:
 
 def phrase_of(plan: Plan, share: float, rng: np.random.Generator, with_size: bool = True) -> Phrase:
     """One of many ways to name a finding with its place and size; never a negation."""
-    article, noun = _pick(FORM_NOUNS.get(plan.form, NOUNS[plan.label]), rng)
+    article, noun = pick(FORM_NOUNS.get(plan.form, NOUNS[plan.label]), rng)
     if plan.label == "atelectasis" and rng.random() < 0.35:
         article, noun = "", "atelectasis"
     plural = plan.side == "bilateral" and plan.label in PLURALS
     if plural:
-        article, noun = "", _pick(PLURALS[plan.label], rng)
+        article, noun = "", pick(PLURALS[plan.label], rng)
     size = ""
     if with_size and rng.random() < 0.75:
-        size = _pick((SEVERITY if plan.label in GRADED else SIZES)[_grade(plan, share)], rng)
+        size = pick((SEVERITY if plan.label in GRADED else SIZES)[_grade(plan, share)], rng)
     before, after = _place_words(plan, rng)
     words = [size, before, noun, after]
     return Phrase(" ".join(word for word in words if word), article, plural)
@@ -142,16 +143,16 @@ def _place_words(plan: Plan, rng: np.random.Generator) -> tuple[str, str]:
     if plan.label == "cardiomegaly":
         return "", ""
     if plan.label == "pulmonary edema":
-        return _pick(["bilateral", ""], rng), ""
+        return pick(["bilateral", ""], rng), ""
     if plan.label == "hilar enlargement":
         return side, ""
     if plan.label == "pleural effusion":
-        return _pick([side, f"{side} basal" if side != "bilateral" else side, side], rng), ""
+        return pick([side, f"{side} basal" if side != "bilateral" else side, side], rng), ""
     if plan.label == "pneumothorax":
-        return _pick([side, f"{side} apical", f"{side}-sided"], rng), ""
-    zone = _pick(ZONES[plan.zone], rng)
+        return pick([side, f"{side} apical", f"{side}-sided"], rng), ""
+    zone = pick(ZONES[plan.zone], rng)
     if side == "bilateral":
-        both = _pick(ZONES[plan.zone][:1], rng)
+        both = pick(ZONES[plan.zone][:1], rng)
         return (f"bilateral {both}", "") if rng.random() < 0.6 else ("", f"in both {both}s")
     if rng.random() < 0.55:
         return f"{side} {'basal' if zone == 'lung base' else zone}", ""
@@ -193,7 +194,3 @@ def _grid(label: str) -> list[str]:
         }
         return sides + [form.format(side) for form in more[label] for side in sides]
     return [f"{side} {zone}" for side in sides for zone in ("upper zone", "mid zone", "lower zone")]
-
-
-def _pick(options, rng: np.random.Generator):
-    return options[rng.integers(len(options))]

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.phantoms.picking import pick
+
 SPLITS = ("training", "validation", "test")
 CLASSES = ("NOR", "BH", "NPC")
 SITES = ("centre A", "centre B", "centre C")
@@ -181,7 +183,7 @@ def _co_findings(rng: np.random.Generator, label: str, taken: set[str]) -> tuple
     found: dict[str, Plan] = {}
     for name in rng.permutation(list(CO_FINDINGS)):
         kind = CO_FINDINGS[str(name)]
-        region, side = kind.regions[rng.integers(len(kind.regions))], _side(rng)
+        region, side = pick(kind.regions, rng), _side(rng)
         excluded = name == IRRADIATED and label == "BH"
         if rng.random() < kind.share and not excluded and region not in taken | found.keys() and len(found) < _MOST_CO_FINDINGS:
             found[region] = Plan(str(name), region, side if kind.sided else "", size=float(rng.uniform(0.85, 1.2)))
@@ -200,7 +202,7 @@ def _views(rng: np.random.Generator, findings: tuple[Plan, ...]) -> tuple[View, 
     others = [region for region in REGIONS if region not in with_finding]
     wanted += [View(str(r), _side(rng)) for r in rng.permutation(others) if rng.random() < _IMAGED[str(r)]]
     while len(wanted) < _LEAST_IMAGES:
-        wanted.append(View(others[rng.integers(len(others))], _side(rng)))
+        wanted.append(View(pick(others, rng), _side(rng)))
     views = [wanted[i] for i in rng.permutation(min(len(wanted), _MOST_IMAGES))]
     for place in range(len(views)):
         if len(views) < _MOST_IMAGES and rng.random() < _REPEATED:

@@ -16,6 +16,7 @@ from scripts.phantoms.nasal_plan import (
     SWOLLEN_TORUS,
     Plan,
 )
+from scripts.phantoms.picking import pick
 
 NAMES: dict[str, tuple[str, ...]] = {
     "septum": ("nasal septum", "septum"),
@@ -294,18 +295,18 @@ _CLASS_PROMPTS: dict[str, tuple[str, ...]] = {
 def state(plan: Plan, rng: np.random.Generator) -> str:
     """One of many sentences that state a finding."""
     options = STATED[plan.label]
-    return _filled(_pick(options[plan.form] if isinstance(options, dict) else options, rng), plan.region, plan.side, rng)
+    return _filled(pick(options[plan.form] if isinstance(options, dict) else options, rng), plan.region, plan.side, rng)
 
 
 def describe_normal(region: str, rng: np.random.Generator) -> str:
     """One of many sentences that call a region normal on both sides."""
-    return _filled(_pick(NORMAL[region], rng), region, "", rng)
+    return _filled(pick(NORMAL[region], rng), region, "", rng)
 
 
 def describe_other_side(plan: Plan, rng: np.random.Generator) -> str | None:
     """A sentence that calls the side opposite a finding normal, where reports say such a thing."""
     options = OTHER_SIDE.get(plan.region, ())
-    return _filled(_pick(options, rng), plan.region, {"right": "left", "left": "right"}[plan.side], rng) if options else None
+    return _filled(pick(options, rng), plan.region, {"right": "left", "left": "right"}[plan.side], rng) if options else None
 
 
 def prompt_table() -> dict[str, dict[str, list[str]]]:
@@ -335,12 +336,8 @@ def _asked(label: str, region: str) -> list[str]:
 
 
 def _filled(text: str, region: str, side: str, rng: np.random.Generator) -> str:
-    return _upper(text.format(region=_pick(NAMES[region], rng), side=side).replace("conchas", "conchae"))
+    return _upper(text.format(region=pick(NAMES[region], rng), side=side).replace("conchas", "conchae"))
 
 
 def _upper(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def _pick(options, rng: np.random.Generator):
-    return options[rng.integers(len(options))]

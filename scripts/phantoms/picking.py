@@ -1,0 +1,13 @@
+"""One of several, drawn at random."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+_Option = TypeVar("_Option")
+
+
+def pick(options: Sequence[_Option], rng: np.random.Generator) -> _Option:
+    """One of the options, each as likely as the next, as it stands (numpy's own choice would make an array of them)."""
+    return options[rng.integers(len(options))]
