@@ -88,12 +88,14 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
 
 
 def check_paths(**paths: Any) -> None:
+    """See that options that take a path have one, by name; Fire makes True of an option without a value."""
     for name, value in paths.items():
         if value is not None and (not isinstance(value, str) or not value):
             raise UsageError(f"--{name} has no value; write --{name}=PATH or --{name} PATH")
 
 
 def whole(name: str, value: Any, least: int) -> int | None:
+    """The option as a whole number of at least `least`; None where it was not given."""
     if value is None or (type(value) is int and value >= least):
         return value
     if isinstance(value, str) and value.isdecimal() and int(value) >= least:
@@ -102,6 +104,7 @@ def whole(name: str, value: Any, least: int) -> int | None:
 
 
 def yes_or_no(name: str, value: Any) -> bool:
+    """The option as a truth value, also where it came as a word."""
     if value not in (True, False, "True", "False"):
         raise UsageError(f"--{name} is {value}; write --{name} or --{name}=False")
     return value in (True, "True")

@@ -18,7 +18,7 @@ def reproduce_command(run_id: str, *, output: str | None = None, tracking_uri: s
         python -m scripts reproduce 9c2d8a0b6f2e4b7d8f8a4e0f4f6e1a2b --dataset_dir /mnt/moved --output runs/again
 
     Args:
-        run_id: MLflow's id of a training or evaluation; mlflow_run_id in its output folder holds it.
+        run_id: MLflow's id of a training or evaluation; mlflow_run_id or mlflow_evaluation_run_id in its output folder holds it.
         output: folder of the new run, which must not exist; by default beside the recorded one's.
         tracking_uri: store of the run; by default MLFLOW_TRACKING_URI, else mlflow.db in the project folder.
         values: settings of the config in place of recorded ones: data that has moved, secrets.

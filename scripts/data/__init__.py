@@ -16,7 +16,6 @@ from scripts.data.exam_batches import ExamCollate as ExamCollate
 from scripts.data.exam_batches import ExamSentencesd as ExamSentencesd
 from scripts.data.exam_lexicon import REGIONS as REGIONS
 from scripts.data.exam_lexicon import ExamLexicon as ExamLexicon
-from scripts.data.exam_prompts import read_exam_prompts as read_exam_prompts
 from scripts.data.exam_records import exam_records as exam_records
 from scripts.data.exam_reports import exam_sentences as exam_sentences
 from scripts.data.files import sha256_of as sha256_of
@@ -25,8 +24,8 @@ from scripts.data.label_fractions import label_fraction as label_fraction
 from scripts.data.predictions import PredictionWriter as PredictionWriter
 from scripts.data.prepared_spacing import check_prepared_anatomies as check_prepared_anatomies
 from scripts.data.prepared_spacing import prepared_spacing as prepared_spacing
+from scripts.data.prompt_tables import read_prompts as read_prompts
 from scripts.data.queries import phrase_pool as phrase_pool
-from scripts.data.queries import read_prompts as read_prompts
 from scripts.data.rejected import RejectionLog as RejectionLog
 from scripts.data.screening import ScreeningCollate as ScreeningCollate
 from scripts.data.screening import screening_records as screening_records

@@ -1,10 +1,8 @@
 """Which phrases a film is asked for in an evaluation: findings that are there, findings that are not, and no findings."""
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from scripts.data.datalist import case_id
 from scripts.data.sources.tables import prompt_for
@@ -62,9 +60,3 @@ def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
 
 def _phrase(finding: dict) -> str:
     return finding.get("text") or prompt_for(finding["label"])
-
-
-def read_prompts(path: str | Path) -> dict[str, dict[str, list[str]]] | None:
-    """Prompts for zero-shot classification, {finding: {"positive": [...], "negative": [...]}}; None where no such file is."""
-    path = Path(path)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

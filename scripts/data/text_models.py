@@ -51,6 +51,12 @@ def load_bert_tokenizer(folder_or_name: str | Path, max_tokens: int) -> PreTrain
     return tokenizer
 
 
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Write a tokenizer's files to a folder; nothing to do where they came from, as another process may be reading them there."""
+    if Path(folder).resolve() != Path(tokenizer.name_or_path).resolve():
+        tokenizer.save_pretrained(folder)
+
+
 def train_text_model(
     texts: Iterable[str],
     folder: str | Path,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from scripts.data.text_models import load_bert_tokenizer
+from scripts.data.text_models import load_bert_tokenizer, save_tokenizer
 
 
 class TextTokenizer:
@@ -30,5 +30,4 @@ class TextTokenizer:
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer's files to a folder, from which this class reads them again; nothing to do where they came from."""
-        if Path(folder).resolve() != Path(self.tokenizer.name_or_path).resolve():
-            self.tokenizer.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)

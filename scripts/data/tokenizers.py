@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scripts.data.text_models import load_bert_tokenizer
+from scripts.data.text_models import load_bert_tokenizer, save_tokenizer
 
 
 class TextUnits(NamedTuple):
@@ -88,9 +88,7 @@ class ReportTokenizer:
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer's files to a folder, from which this class reads them again; nothing to do where they came from."""
-        # Another process may be reading the very files that would be written.
-        if Path(folder).resolve() != Path(self.tokenizer.name_or_path).resolve():
-            self.tokenizer.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)
 
     def units(self, texts: Sequence[str]) -> list[TextUnits]:
         """The units of each text as strings, in the order of the indices that calling gives: for showing attention.

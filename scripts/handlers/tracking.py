@@ -8,12 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from monai.engines import Trainer
-from PIL import Image
 
 from scripts.data.files import write_atomically
 from scripts.handlers import tracking_facts as facts
@@ -358,17 +356,6 @@ class MLflowTracker:
     def log_figure(self, name: str, figure: Figure, step: int | None = None) -> None:
         """Log a Matplotlib figure as figures/name[_step].png."""
         self._log_file("figures", f"{_stepped(name, step)}.png", lambda path: figure.savefig(path, bbox_inches="tight"))
-
-    def log_image(self, name: str, image: np.ndarray, step: int | None = None) -> None:
-        """Log an image as images/name[_step].png.
-
-        Args:
-            name: file name without suffix; may hold folders.
-            image: [H, W] or [H, W, 3], uint8, or float in [0, 1].
-            step: iteration to put into the name.
-        """
-        pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-        self._log_file("images", f"{_stepped(name, step)}.png", lambda path: Image.fromarray(pixels).save(path))
 
     def log_table(self, path: str | Path) -> None:
         """Log a table file (CSV, JSON) under tables/."""

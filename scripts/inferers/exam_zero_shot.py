@@ -62,7 +62,7 @@ def class_directions(
 
     Args:
         localizer: encodes the wordings.
-        prompts: see `scripts.data.read_exam_prompts`; a label without "signs" is its own sign.
+        prompts: see `scripts.data.read_prompts`; a label without "signs" is its own sign.
         class_of: position of the class by an exam's label.
 
     Raises:

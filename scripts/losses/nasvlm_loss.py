@@ -52,7 +52,7 @@ class NasVLMLoss(nn.Module):
         exam_weight: float = 1.0,
         region_weight: float = 1.0,
         finding_weight: float = 0.5,
-        patch_weight: float = 0.5,
+        patch_weight: float = 1.0,
         assignment_temperature: float = ASSIGNMENT_TEMPERATURE,
         duplicates: str = "positives",
     ) -> None:

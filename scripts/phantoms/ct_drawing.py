@@ -7,7 +7,7 @@ import numpy as np
 from scripts.phantoms.ct_body import FIRST_VERTEBRA_ID, LOBES, SIGN, VERTEBRA_CENTRES, VERTEBRAE, Body
 from scripts.phantoms.ct_canvas import EVERYWHERE, Canvas, curve, profile, rotation, smooth_noise
 
-FAT, MUSCLE, WALL, GAS, FLUID = -100.0, 50.0, 45.0, -960.0, 12.0
+FAT, MUSCLE, WALL, GAS = -100.0, 50.0, 45.0, -960.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def draw_body(canvas: Canvas, body: Body, contrast: Contrast, rng: np.random.Gen
         canvas.paint(canvas.tube(psoas, np.linspace(7, 22, len(psoas))), MUSCLE)
     _spine(canvas, body)
     _lungs(canvas, body, cage, p[2] - dome, rng)
-    _vessels(canvas, body, contrast, rng)
+    _vessels(canvas, contrast, rng)
     _heart(canvas, body, contrast)
     _great_vessels(canvas, body, contrast)
     _airways(canvas, body)
@@ -146,7 +146,7 @@ def _lungs(canvas: Canvas, body: Body, cage: np.ndarray, above: np.ndarray, rng:
     canvas.mask[inside & ~right & lower] = LOBES["left", "lower"]
 
 
-def _vessels(canvas: Canvas, body: Body, contrast: Contrast, rng: np.random.Generator) -> None:
+def _vessels(canvas: Canvas, contrast: Contrast, rng: np.random.Generator) -> None:
     """Arteries and veins that branch from the hila into the lungs."""
     hu = 0.8 * contrast.blood
     for sign in SIGN.values():

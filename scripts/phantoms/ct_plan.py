@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import pick
 
 SPLITS = ("training", "validation", "test")
 BLOCK = 25

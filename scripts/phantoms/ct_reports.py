@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.phantoms.ct_plan import ANATOMIES, CHEST, FINDINGS, Plan, VolumePlan
 from scripts.phantoms.ct_words import LISTED, NAMED, NORMAL, WORDINGS, slots
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import capitalized, pick
 
 OMITTED = 0.065
 JOINED = 0.06
@@ -139,9 +139,5 @@ def _impression(told: list[tuple[Plan, dict[str, str]]], ill: bool, rng: np.rand
     while phrases:
         count = 2 if len(phrases) > 1 and rng.random() < 0.3 else 1
         some, phrases = phrases[:count], phrases[count:]
-        sentences.append(_capital(f"{' and '.join(some)}."))
+        sentences.append(capitalized(f"{' and '.join(some)}."))
     return sentences
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

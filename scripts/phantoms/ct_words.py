@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scripts.phantoms.ct_plan import Plan
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import capitalized, pick
 
 
 class Wording(NamedTuple):
@@ -324,7 +324,7 @@ def slots(plan: Plan, rng: np.random.Generator) -> dict[str, str]:
         "aorta": {"arch": "the aortic arch", "several": "the thoracic aorta"}.get(plan.part, f"the {plan.part} aorta"),
     }
     words["place"], words["site"] = _lung_place(plan, rng)
-    return words | {name.capitalize(): _capital(words[name]) for name in ("site", "side", "aorta")}
+    return words | {name.capitalize(): capitalized(words[name]) for name in ("site", "side", "aorta")}
 
 
 def _lung_place(plan: Plan, rng: np.random.Generator) -> tuple[str, str]:
@@ -340,7 +340,3 @@ def _lung_place(plan: Plan, rng: np.random.Generator) -> tuple[str, str]:
         )
     whole = ("in both lungs", "throughout both lungs") if both else (f"in the {plan.side} lung",)
     return pick(whole, rng), "diffuse bilateral" if plan.part == "diffuse" else f"{plan.side} lung"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from scripts.phantoms.cxr_anatomy import Body, Canvas
@@ -13,6 +12,7 @@ from scripts.phantoms.cxr_findings import boxes_of, changed_body, paint
 from scripts.phantoms.cxr_plan import LABELS, SPLITS, Plan, plan_film
 from scripts.phantoms.cxr_reports import write_report
 from scripts.phantoms.cxr_words import size_of
+from scripts.phantoms.writing import write_png
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def write_case(output: Path, seed: int, job: tuple[str, int]) -> dict:
     record = {
         "study_id": case.study_id,
         "patient_id": case.patient_id,
-        "image": _write_png(output, f"films/{case.study_id}.png", case.film),
+        "image": write_png(output, f"films/{case.study_id}.png", case.film),
         "report": case.report,
     }
     if split != "training":
@@ -100,15 +100,8 @@ def _findings(output: Path, case: PhantomCase) -> list[dict]:
             "label": finding.plan.label,
             "text": finding.text,
             "boxes": finding.boxes,
-            "mask": _write_png(output, f"masks/{case.study_id}_{number}.png", finding.mask.astype(np.uint8) * 255),
+            "mask": write_png(output, f"masks/{case.study_id}_{number}.png", finding.mask.astype(np.uint8) * 255),
             "tags": finding.tags,
         }
         for number, finding in enumerate(case.findings)
     ]
-
-
-def _write_png(output: Path, name: str, image: np.ndarray) -> str:
-    """Write an 8-bit image; give back its name relative to the folder."""
-    if not cv2.imwrite(str(output / name), image):
-        raise OSError(f"{output / name}: cannot be written; is the disk full?")
-    return name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import pick
 
 SPLITS = ("training", "validation", "test")
 LABELS = (

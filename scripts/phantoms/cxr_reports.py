@@ -12,7 +12,7 @@ import numpy as np
 from scripts.phantoms.cxr_exposure import Technique
 from scripts.phantoms.cxr_plan import LABELS, Plan
 from scripts.phantoms.cxr_words import NEGATED, Phrase, phrase_of
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import capitalized, pick
 
 OMITTED = 0.07
 HEDGED = 0.12
@@ -126,9 +126,9 @@ def _state(phrase: Phrase, rng: np.random.Generator) -> str:
         whole = phrase.with_article()
         options = [
             f"There {verb} {whole}.",
-            f"{_capital(whole)} {verb} present.",
-            f"{_capital(whole)} {verb} seen.",
-            f"{_capital(phrase.text)}.",
+            f"{capitalized(whole)} {verb} present.",
+            f"{capitalized(whole)} {verb} seen.",
+            f"{capitalized(phrase.text)}.",
         ]
     return pick(options, rng)
 
@@ -144,13 +144,13 @@ def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -
         some, denied = denied[:count], denied[count:]
         if some:
             words = [pick(NEGATED[label], rng) for label in some]
-            sentences.append(_capital(pick((_DENY_ONE, _DENY_TWO, _DENY_THREE)[len(some) - 1], rng).format(*words)))
+            sentences.append(capitalized(pick((_DENY_ONE, _DENY_TWO, _DENY_THREE)[len(some) - 1], rng).format(*words)))
     doubtful = list(denied)
     normal = [pick(options, rng) for excluded, options in _NORMAL if not excluded & present and rng.random() < 0.4]
     beside = [pick(_BESIDE, rng)] if rng.random() < 0.5 else []
     devices = [pick(_DEVICE[device], rng) for device in technique.devices if rng.random() < 0.5]
     if doubtful and rng.random() < DOUBTED:
-        beside.append(_capital(pick(_DOUBT, rng).format(NEGATED[pick(doubtful, rng)][0])))
+        beside.append(capitalized(pick(_DOUBT, rng).format(NEGATED[pick(doubtful, rng)][0])))
     rest = sentences[1:] + normal + beside + devices
     rng.shuffle(rest)
     return sentences[:1] + rest
@@ -164,13 +164,9 @@ def _impression(phrases: list[Phrase], present: set[str], rng: np.random.Generat
         return ["As described above."]
     if rng.random() < 0.12:
         return ["As above."]
-    texts = [_capital(phrase.text) for phrase in phrases]
+    texts = [capitalized(phrase.text) for phrase in phrases]
     if len(texts) > 1 and rng.random() < 0.5:
         joined = ", ".join(p.text for p in phrases[:-1]) + f" and {phrases[-1].text}."
-        return [_capital(joined)]
+        return [capitalized(joined)]
     kept = texts[:2] if rng.random() < 0.3 else texts
     return [f"{text}." for text in kept]
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scripts.phantoms.cxr_plan import LABELS, Plan
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import pick
 
 # Nouns of each label. "a": countable; "": no article.
 NOUNS: dict[str, list[tuple[str, str]]] = {

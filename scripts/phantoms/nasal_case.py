@@ -13,6 +13,7 @@ from scripts.phantoms.nasal_cavity import DRAW_CAVITY
 from scripts.phantoms.nasal_pharynx import DRAW_PHARYNX
 from scripts.phantoms.nasal_plan import ADENOID_OBSTRUCTION, CO_FINDINGS, IRRADIATED, OBLITERATED, SPLITS, ExamPlan, Plan, plan_exam
 from scripts.phantoms.nasal_reports import write_report
+from scripts.phantoms.writing import write_png
 
 _DRAW = DRAW_CAVITY | DRAW_PHARYNX
 _LEAST_SHARE = 0.004  # of the frame: what shows less of a finding does not show it
@@ -120,7 +121,7 @@ def write_case(output: Path, seed: int, job: tuple[str, int]) -> dict:
     record = {
         "exam_id": case.exam_id,
         "patient_id": case.patient_id,
-        "images": [_write_png(output, n, cv2.cvtColor(i, cv2.COLOR_RGB2BGR)) for n, i in zip(names, case.images, strict=True)],
+        "images": [write_png(output, n, cv2.cvtColor(i, cv2.COLOR_RGB2BGR)) for n, i in zip(names, case.images, strict=True)],
         "report": case.report,
         "site": case.plan.site,
         "label": case.plan.label,
@@ -137,12 +138,5 @@ def _findings(output: Path, case: PhantomExam) -> list[dict]:
         if finding.text is not None:
             entry["text"] = finding.text
         name = f"masks/{case.exam_id}_{number}.png"
-        entries.append(entry | {"box": finding.box, "mask": _write_png(output, name, finding.mask.astype(np.uint8) * 255)})
+        entries.append(entry | {"box": finding.box, "mask": write_png(output, name, finding.mask.astype(np.uint8) * 255)})
     return entries
-
-
-def _write_png(output: Path, name: str, image: np.ndarray) -> str:
-    """Write an 8-bit image; give back its name relative to the folder."""
-    if not cv2.imwrite(str(output / name), image):
-        raise OSError(f"{output / name}: cannot be written; is the disk full?")
-    return name

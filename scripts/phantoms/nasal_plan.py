@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import pick
 
 SPLITS = ("training", "validation", "test")
 CLASSES = ("NOR", "BH", "NPC")

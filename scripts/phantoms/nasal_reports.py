@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.phantoms.nasal_plan import CO_FINDINGS, REGIONS, ExamPlan
 from scripts.phantoms.nasal_words import BESIDE, IMPRESSIONS, JOINED, UNSUSPICIOUS, describe_normal, describe_other_side, state
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import pick
 
 OMITTED = 0.06
 WITH_IMPRESSION = 0.9

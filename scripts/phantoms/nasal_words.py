@@ -16,7 +16,7 @@ from scripts.phantoms.nasal_plan import (
     SWOLLEN_TORUS,
     Plan,
 )
-from scripts.phantoms.picking import pick
+from scripts.phantoms.words import capitalized, pick
 
 NAMES: dict[str, tuple[str, ...]] = {
     "septum": ("nasal septum", "septum"),
@@ -323,7 +323,7 @@ def prompt_table() -> dict[str, dict[str, list[str]]]:
     for label, regions in FINDINGS.items():
         table[label] = {
             "positive": list(dict.fromkeys(text for region in regions for text in _asked(label, region))),
-            "negative": [_upper(text.format(region=NAMES[region][0])) for region in regions for text in NORMAL[region]],
+            "negative": [capitalized(text.format(region=NAMES[region][0])) for region in regions for text in NORMAL[region]],
         }
     return table
 
@@ -332,12 +332,8 @@ def _asked(label: str, region: str) -> list[str]:
     """Every sentence of a finding in one region, by its first name, of both sides."""
     options = STATED[label]
     texts = list(dict.fromkeys(text for form in options.values() for text in form)) if isinstance(options, dict) else options
-    return [_upper(text.format(region=NAMES[region][0], side=side)) for text in texts for side in ("right", "left")]
+    return [capitalized(text.format(region=NAMES[region][0], side=side)) for text in texts for side in ("right", "left")]
 
 
 def _filled(text: str, region: str, side: str, rng: np.random.Generator) -> str:
-    return _upper(text.format(region=pick(NAMES[region], rng), side=side).replace("conchas", "conchae"))
-
-
-def _upper(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return capitalized(text.format(region=pick(NAMES[region], rng), side=side).replace("conchas", "conchae"))

@@ -1,12 +1,14 @@
-"""Writing many phantom cases: how many of each split, by how many processes."""
+"""Writing many phantom cases: how many of each split, by how many processes; their pictures."""
 
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 Job = tuple[str, int]
@@ -49,3 +51,14 @@ def _spread(write: Callable[[Job], Any], jobs: list[Job], workers: int) -> Itera
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         yield from pool.map(write, jobs, chunksize=4)
+
+
+def write_png(output: Path, name: str, image: np.ndarray) -> str:
+    """Write an image, uint8 [H, W] or [H, W, 3] (BGR), below a folder; its name there is given back.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not cv2.imwrite(str(output / name), image):
+        raise OSError(f"{output / name}: cannot be written; is the disk full?")
+    return name

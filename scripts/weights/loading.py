@@ -68,7 +68,7 @@ def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None, u
 
 
 def load_exam_classifier(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamClassifier:
-    """Build an `ExamClassifier` from a checkpoint of ours. Args and raises as `load_nasvlm`."""
+    """Build an `ExamClassifier` from a checkpoint of ours. `path`, `preprocessing` and what is raised as for `load_nasvlm`."""
     state = read_state(Path(path), EXAM_ENCODER | {"classes", "prototypes"})
     check_preprocessing(path, state, preprocessing)
     return filled(path, ExamClassifier(build_exam_encoder(state), state["classes"], prototypes=state["prototypes"]), state)

@@ -85,7 +85,7 @@ def test_films_with_boxes_alone_are_evaluated_without_a_calibration(trained, fil
     records = [{key: value for key, value in case.items() if key != "labels"} for case in cases]
     save_datalist(tmp_path / "datalist.json", "cxr", {"test": records}, name="boxes", description="test alone")
     where = [*shared, "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out"]
-    choice = ["--calibrate", "False", "--calibration", "False", "--film_size", "96", "--truth", "boxes"]
+    choice = ["--calibrate", "False", "--calibration", "False", "--film_size", "96", "--truth", "boxes", "--prompts", "cxr"]
     checkpoint = ["--checkpoint", trained / "checkpoint_last.pt"]
     text = CXR.run(("evaluate", "phantom"), *where, *checkpoint, *choice)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

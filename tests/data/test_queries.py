@@ -1,4 +1,4 @@
-from scripts.data.queries import NOT_GROUNDABLE, Query, film_queries, phrase_pool, read_prompts
+from scripts.data.queries import NOT_GROUNDABLE, Query, film_queries, phrase_pool
 
 FILM = {
     "study_id": "s1",
@@ -52,9 +52,3 @@ def test_a_finding_without_text_is_asked_by_its_label():
     record = {"study_id": "s1", "findings": [{"label": "Mass", "boxes": [[0, 0, 1, 1]]}]}
     assert film_queries(record, {})[0] == Query("Findings suggesting Mass.", "present", "Mass", 0)
     assert phrase_pool([record]) == {"Mass": ["Findings suggesting Mass."]}
-
-
-def test_prompts_are_optional(tmp_path):
-    assert read_prompts(tmp_path / "prompts.json") is None
-    (tmp_path / "prompts.json").write_text('{"Ödem": {"positive": ["a"], "negative": ["b"]}}', encoding="utf-8")
-    assert read_prompts(tmp_path / "prompts.json") == {"Ödem": {"positive": ["a"], "negative": ["b"]}}

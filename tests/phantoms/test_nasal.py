@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from scripts.data import read_prompts
 from scripts.data.datalist import check_datalist, load_datalist
-from scripts.data.queries import read_prompts
 from scripts.phantoms.nasal import CLASSES, FINDINGS, REGIONS, prompt_table, write_phantoms
 from scripts.phantoms.nasal_case import make_case
 

@@ -138,16 +138,18 @@ def test_bad_choices_are_refused():
 
 def test_real_frames(shared_data):
     folder = shared_data / "endoscopy"
-    for path in sorted((folder / "hopkins_sinus").glob("0*.jpg")):
+    sinus = sorted((folder / "hopkins_sinus").glob("0*.jpg"))
+    larynx = [path for path in (folder / "vocalfolds").glob("*/*.png") if not path.stem.endswith("label")]
+    assert sinus and larynx
+    for path in sinus:
         # The owner's mask lies 130 pixels beside these frames; their circle was measured by hand, it is 1059 pixels wide.
         frame = read_frame(path)
         lit, found = frame.max(axis=2) > 30, find_field_of_view(frame)
         x, _, width, _ = cv2.boundingRect(found.astype(np.uint8))
         assert (found & lit).sum() / lit.sum() > 0.99 and found.mean() < 0.45, path.name
         assert (x, x + width) == pytest.approx((465, 1524), abs=40), path.name
-    for path in (folder / "vocalfolds").glob("*/*.png"):
-        if not path.stem.endswith("label"):
-            assert find_field_of_view(read_frame(path)).mean() > 0.97, path
+    for path in larynx:
+        assert find_field_of_view(read_frame(path)).mean() > 0.97, path
 
 
 def test_squares_from_the_cache_equal_those_made_anew(tmp_path):

@@ -1,22 +1,23 @@
-"""Wordings by which an exam is asked for diagnoses and findings."""
+"""Wordings by which a film or an exam is asked for findings and diagnoses."""
 
 import json
 from pathlib import Path
 
 from scripts.errors import UserError
 
-BUILT_IN = {"nasal": Path(__file__).parent / "prompts" / "nasal.json"}
+BUILT_IN = {name: Path(__file__).parent / "prompts" / f"{name}.json" for name in ("cxr", "nasal")}
 SIDES = ("positive", "negative")
 
 
-def read_exam_prompts(table: str | Path) -> dict[str, dict[str, list[str]]]:
-    """Read a prompt table of exams, {name: {"positive": [...], "negative": [...]}}, names in its order.
+def read_prompts(table: str | Path) -> dict[str, dict[str, list[str]]]:
+    """Read a prompt table, {name: {"positive": [...], "negative": [...]}}, names in its order.
 
-    A diagnosis may instead be {"signs": [names of findings in the table]}, any of which speaks for it; with none, it is what is
-    left when no other diagnosis has a sign.
+    A diagnosis of an exam may instead be {"signs": [names of findings in the table]}, any of which speaks for it; with none, it is
+    what is left when no other diagnosis has a sign.
 
     Args:
-        table: "nasal" (NOR, BH, NPC and the findings of the nasal lexicon, in English), or the path of a table of your own.
+        table: "cxr" (the labels of CheXpert, MIMIC-CXR, ChestX-ray14 and RSNA), "nasal" (NOR, BH, NPC and the findings of the nasal
+            lexicon), both in English, or the path of a table of your own.
 
     Raises:
         UserError: no such table, not JSON, or an entry of another form; all faults at once.

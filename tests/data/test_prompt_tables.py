@@ -1,19 +1,29 @@
-"""Prompt tables of exams."""
+"""Prompt tables of films and exams."""
 
 import json
 
 import pytest
 
-from scripts.data import read_exam_prompts
+from scripts.data import read_prompts
+from scripts.data.sources import chexlocalize, mimic_cxr, nih_chestxray14
 from scripts.errors import UserError
+from scripts.inferers.phrase_localizer import clean_phrase
 from scripts.phantoms.nasal_words import prompt_table
 
 
 def test_the_table_that_ships_asks_for_what_the_phantoms_show(tmp_path):
-    table = read_exam_prompts("nasal")
+    table = read_prompts("nasal")
     assert list(table)[:3] == ["NOR", "BH", "NPC"] and set(table) == set(prompt_table())
     (tmp_path / "own.json").write_text(json.dumps(table))
-    assert read_exam_prompts(tmp_path / "own.json") == table
+    assert read_prompts(tmp_path / "own.json") == table
+
+
+def test_the_table_of_films_asks_for_every_label_that_a_source_gives():
+    labels = {*chexlocalize.LABELS, *mimic_cxr.LABELS, *nih_chestxray14.LABELS, "Normal", "Pneumonia"}
+    table = read_prompts("cxr")
+    assert set(table) == labels
+    phrases = [text for sides in table.values() for texts in sides.values() for text in texts]
+    assert all(len(clean_phrase(text).split()) > 1 for text in phrases)
 
 
 @pytest.mark.parametrize(
@@ -34,5 +44,5 @@ def test_a_faulty_table_is_named(tmp_path, content, told):
     if content is not None:
         path.write_text(content)
     with pytest.raises(UserError, match=told) as caught:
-        read_exam_prompts(path)
+        read_prompts(path)
     assert str(path) in str(caught.value)
