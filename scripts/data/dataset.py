@@ -1,9 +1,12 @@
 """A data set whose every item depends on (seed, epoch, case) alone, and that sets failing cases aside."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
+import torch
 from monai.transforms import Compose
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -91,6 +94,8 @@ class EpochSampler(DistributedSampler):
         seed: base of the order's seed.
         drop_last: leave out cases that do not fill all ranks.
         num_replicas, rank: processes and this one's number; 1 and 0 without torch.distributed.
+        patients_apart: cases of a step, on all ranks together, among which no patient comes twice, see `patients_kept_apart`; a
+            contrast would take one of two cases of a patient for something else than the other. 0: the order is left as it is.
     """
 
     def __init__(
@@ -101,8 +106,10 @@ class EpochSampler(DistributedSampler):
         drop_last: bool = False,
         num_replicas: int = 1,
         rank: int = 0,
+        patients_apart: int = 0,
     ) -> None:
         super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed, drop_last=drop_last)
+        self.patients_apart = patients_apart
         self._skip = 0
 
     def skip_next(self, count: int) -> None:
@@ -111,8 +118,41 @@ class EpochSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[int]:
         skip, self._skip = self._skip, 0
-        offset = self.epoch * len(self.dataset)
-        return iter([offset + index for index in super().__iter__()][skip:])
+        cases = len(self.dataset)
+        order = list(range(cases))
+        if self.shuffle:
+            order = torch.randperm(cases, generator=torch.Generator().manual_seed(self.seed + self.epoch)).tolist()
+        if self.patients_apart:
+            order = patients_kept_apart(order, [record["patient_id"] for record in self.dataset.data], self.patients_apart)
+        own = islice(cycle(order), self.rank, self.total_size, self.num_replicas)
+        return iter([self.epoch * cases + index for index in own][skip:])
+
+
+def patients_kept_apart(order: Sequence[int], patients: Sequence[str], size: int) -> list[int]:
+    """The same cases in nearly the same order, no patient twice in a step: who would be waits for the next one.
+
+    Args:
+        order: numbers of cases.
+        patients: of the cases, by number.
+        size: cases of a step.
+
+    Returns:
+        the numbers; past the last step that can be filled so, those that are left as they come.
+    """
+    kept: list[int] = []
+    ahead = deque(order)
+    while ahead:
+        step: dict[str, int] = {}
+        waiting = []
+        while ahead and len(step) < size:
+            case = ahead.popleft()
+            if step.setdefault(patients[case], case) != case:
+                waiting.append(case)
+        kept += step.values()
+        if not ahead:
+            return kept + waiting
+        ahead.extendleft(reversed(waiting))
+    return kept
 
 
 def _root_reason(error: BaseException) -> str:

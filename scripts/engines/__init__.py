@@ -18,3 +18,4 @@ from scripts.engines.screening_evaluator import ScreeningEvaluator as ScreeningE
 from scripts.engines.screening_evaluator import calibrate_screening as calibrate_screening
 from scripts.engines.screening_inference import ScreeningInference as ScreeningInference
 from scripts.engines.trainer import VisionLanguageTrainer as VisionLanguageTrainer
+from scripts.engines.trainer import native_amp as native_amp

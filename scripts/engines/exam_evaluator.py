@@ -1,6 +1,6 @@
 """Evaluator of NasVLM without any training on labels: retrieval, sentences' images, zero-shot answers, localization."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from scripts.engines.exam_rows import (
     diagnosis_row,
     finding_truth,
     label_rows,
+    lesion_row,
     localization_row,
     on_image,
     selection_rows,
@@ -25,9 +26,9 @@ from scripts.engines.exam_rows import (
     view_of,
 )
 from scripts.errors import UserError
-from scripts.inferers.exam_calibration import ExamCalibration
+from scripts.inferers.exam_calibration import SIGMAS, ExamCalibration, choose_smoothing
 from scripts.inferers.exam_findings import ExamFindings
-from scripts.metrics.localization import HEAT_CUTS, iou_at_thresholds, min_max
+from scripts.metrics.localization import HEAT_CUTS
 from scripts.networks import ExamEmbeddings
 
 
@@ -77,7 +78,7 @@ class ExamEvaluator(Evaluator):
             if "regions" in record:
                 shown = [record["regions"][place] for place in case["image_places"]]
                 output["sentences"] += sentence_rows(who, told, self._weights(exam, [text for text, _ in told]), shown)
-        placed = list(placed_findings(findings, case, exam))
+        placed = list(placed_findings(findings, case, exam, self.calibration.smoothing))
         stated = stated_findings(record, case["image_places"])
         if stated:
             shares = {found.number: float(found.truth.mean()) for found in placed}
@@ -104,22 +105,26 @@ def encode_case(findings: ExamFindings, case: dict[str, Any], device: torch.devi
     return findings.localizer.encode_exams(images, torch.arange(len(images), device=device)[None])
 
 
-def placed_findings(findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings) -> Iterator[PlacedFinding]:
+def placed_findings(
+    findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings, smoothing: Mapping[str, float]
+) -> Iterator[PlacedFinding]:
     """Findings of a record that have a place on an image that was seen, and a prompt, each with its heat map."""
     record = case["record"]
     for number, finding in enumerate(record.get("findings", ())):
-        index = finding["image_index"]
-        if not on_image(finding) or finding["label"] not in findings.labels or index not in case["image_places"]:
+        index, label = finding["image_index"], finding["label"]
+        if not on_image(finding) or label not in findings.labels or index not in case["image_places"]:
             continue
         place = case["image_places"].index(index)
-        heat = native_heat(findings, case, exam, place, finding["label"])
+        heat = native_heat(findings, case, exam, place, label, smoothing)
         yield PlacedFinding(number, place, finding_truth(finding, heat.shape), heat)
 
 
-def native_heat(findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings, place: int, label: str) -> np.ndarray:
-    """Heat map of a finding on one image of an exam, [H, W] in the image's own pixels."""
+def native_heat(
+    findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings, place: int, label: str, smoothing: Mapping[str, float]
+) -> np.ndarray:
+    """Heat map of a finding on one image of an exam, [H, W] in the image's own pixels; `smoothing` as in `ExamCalibration`."""
     one = exam._replace(patches=exam.patches[:, [place]])
-    heat = findings.heat_maps(one, [label])[0, 0, 0].cpu().numpy()
+    heat = findings.heat_maps(one, label, smoothing.get(label))[0, 0].cpu().numpy()
     return case["views"][place].to_native(heat)
 
 
@@ -129,15 +134,20 @@ def calibrate_exams(findings: ExamFindings, loader: DataLoader, device: torch.de
     Raises:
         UserError: no finding is both present and absent, or none has a place on an image.
     """
-    plain = ExamCalibration()
-    rows, ious = [], []
+    plain, usual = ExamCalibration(), findings.localizer.sigma
+    rows, lesions = [], []
     for batch in tqdm(loader, desc="calibrating", unit="batch"):
         for case in batch["cases"]:
             exam = encode_case(findings, case, device)
             who = {"case_id": case["case_id"], "patient_id": case["record"]["patient_id"]}
             rows += label_rows(who, case["record"], findings.labels, findings.scores(exam)[0].tolist(), plain)
-            ious += [iou_at_thresholds(min_max(f.heat), f.truth, HEAT_CUTS) for f in placed_findings(findings, case, exam)]
-    if not ious:
+            for sigma in sorted({*SIGMAS, usual}):
+                placed = placed_findings(findings, case, exam, dict.fromkeys(findings.labels, sigma))
+                lesions += [lesion_row(case["record"]["findings"][found.number]["label"], sigma, found) for found in placed]
+    if not lesions:
         raise UserError("calibration needs validation exams whose findings have a box or mask: set calibrate to false")
-    fitted = ExamCalibration.fit(pd.DataFrame(rows))
-    return replace(fitted, heat_cut=float(HEAT_CUTS[int(np.nanmean(ious, axis=0).argmax())]))
+    fitted, table = ExamCalibration.fit(pd.DataFrame(rows)), pd.DataFrame(lesions)
+    smoothing = choose_smoothing(table, usual)
+    chosen = table[table["sigma"] == table["label"].map(smoothing).fillna(usual)]
+    cut = np.nanmean(np.stack(chosen["ious"].to_list()), axis=0).argmax()
+    return replace(fitted, smoothing=smoothing, heat_cut=float(HEAT_CUTS[int(cut)]))

@@ -31,7 +31,7 @@ class ExamInference(Evaluator):
         device: device of the network.
         val_data_loader: gives batches of `scripts.data.Cases`.
         findings: answers prompts.
-        calibration: probabilities, thresholds and where heat maps are cut.
+        calibration: probabilities, thresholds, how heat maps are smoothed and where they are cut.
         writer: receives the predictions; they stand in its folder when the run has ended well.
         val_handlers: Ignite or MONAI handlers.
     """
@@ -92,7 +92,7 @@ class ExamInference(Evaluator):
             }
             answer = {"label": label, "place": place, "probability": probability, "heat": None, "regions": [], "entries": [shared]}
             if shows:
-                heat = native_heat(self.findings, case, exam, place, label)
+                heat = native_heat(self.findings, case, exam, place, label, self.calibration.smoothing)
                 regions = finding_regions(heat, self.calibration)
                 marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
                 answer |= {"heat": heat, "regions": regions, "entries": marked or [shared]}

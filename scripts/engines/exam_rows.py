@@ -11,7 +11,16 @@ from scripts.inferers.exam_calibration import ExamCalibration
 from scripts.inferers.finding_calibration import FindingCalibration
 from scripts.inferers.regions import Region, regions_from_map
 from scripts.metrics.exam_assignment import assignment_hits, selection_hits
-from scripts.metrics.localization import THRESHOLDS, boxes_to_mask, cnr, dice, iou_at_thresholds, min_max, pointing_game
+from scripts.metrics.localization import (
+    HEAT_CUTS,
+    THRESHOLDS,
+    boxes_to_mask,
+    cnr,
+    dice,
+    iou_at_thresholds,
+    min_max,
+    pointing_game,
+)
 
 SIZE_LIMITS = (0.05, 0.2)  # shares of an image's area that separate small, medium and large lesions
 LEAST_REGION, MOST_REGIONS = 0.003, 3  # share of an image's area that a region covers at least; regions of a finding on an image
@@ -135,7 +144,7 @@ def localization_row(
     A finding that lies outside the part of its image that the network saw is missed: `seen` is False, pointing and contrast are 0.
     """
     share = float(found.truth.mean())
-    seen = bool((found.truth & ~np.isnan(found.heat)).any())
+    seen = _seen(found)
     regions = finding_regions(found.heat, calibration)
     shown = np.any([np.zeros_like(found.truth), *(region.mask for region in regions)], axis=0)
     ious, dices = iou_at_thresholds(min_max(found.heat), found.truth), dice(min_max(found.heat), found.truth)
@@ -151,13 +160,33 @@ def localization_row(
         "size": size_of(share),
         "area_fraction": share,
         "seen": seen,
-        "pointing": pointing_game(found.heat, found.truth) if seen else 0.0,
+        "pointing": _pointing(found),
         "cnr": cnr(found.heat, found.truth) if seen else 0.0,
         "miou": float(ious.mean()),
         "mdice": float(dices.mean()),
         **{f"iou_{threshold}": float(value) for threshold, value in zip(THRESHOLDS, ious, strict=True)},
         "region_iou": float((shown & found.truth).sum() / (shown | found.truth).sum()),
     }
+
+
+def lesion_row(label: str, sigma: float, found: PlacedFinding) -> dict[str, Any]:
+    """What a calibration learns from a heat map smoothed by `sigma`: pointing, and ious at each of `HEAT_CUTS`."""
+    ious = iou_at_thresholds(min_max(found.heat), found.truth, HEAT_CUTS)
+    return {
+        "label": label,
+        "sigma": sigma,
+        "pointing": pointing_game(found.heat, found.truth) if _seen(found) else 0.0,
+        "ious": ious,
+    }
+
+
+def _pointing(found: PlacedFinding) -> float:
+    return pointing_game(found.heat, found.truth) if _seen(found) else 0.0
+
+
+def _seen(found: PlacedFinding) -> bool:
+    """Whether any of it lies in the part of the image that the network saw."""
+    return bool((found.truth & ~np.isnan(found.heat)).any())
 
 
 def label_rows(

@@ -190,7 +190,7 @@ def _film_panel(record: dict[str, Any], finding: dict[str, Any], heat: np.ndarra
 
 def _exam_panel(findings: ExamFindings, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
     record = case["record"]
-    for found in placed_findings(findings, case, encode_case(findings, case, device)):
+    for found in placed_findings(findings, case, encode_case(findings, case, device), {}):
         finding = record["findings"][found.number]
         path = record["images"][finding["image_index"]]
         return [exam_picture(path, found.heat, f"{finding['label']} ({case['case_id']})", mask=found.truth)]

@@ -99,8 +99,8 @@ class ExamFindings:
         return lead.masked_fill(~exams.image_mask[:, None], -torch.inf).argmax(2)
 
     @torch.inference_mode()
-    def heat_maps(self, exams: ExamEmbeddings, labels: Sequence[str]) -> Tensor:
-        """`ExamLocalizer.heat_maps` of some findings, [B, N, len(labels), S, S]."""
-        rows = [self.labels.index(label) for label in labels]
-        present, absent = (side[rows] for side in self.statements())
-        return self.localizer.heat_maps(exams, present, absent)
+    def heat_maps(self, exams: ExamEmbeddings, label: str, sigma: float | None = None) -> Tensor:
+        """`ExamLocalizer.heat_maps` of a finding, [B, N, S, S]."""
+        row = self.labels.index(label)
+        present, absent = (side[[row]] for side in self.statements())
+        return self.localizer.heat_maps(exams, present, absent, sigma)[:, :, 0]

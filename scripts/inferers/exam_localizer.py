@@ -99,19 +99,20 @@ class ExamLocalizer:
         return (self.images_of(exams, sentences) * (sentences @ exams.images.mT)).sum(2)
 
     @torch.inference_mode()
-    def heat_maps(self, exams: ExamEmbeddings, abnormal: Tensor, normal: Tensor) -> Tensor:
+    def heat_maps(self, exams: ExamEmbeddings, abnormal: Tensor, normal: Tensor, sigma: float | None = None) -> Tensor:
         """Where each image looks more like an abnormal than like a normal statement: cos(p, abnormal) - cos(p, normal).
 
         Args:
             exams: embeddings of B exams; one at a time where maps are large.
             abnormal, normal: embeddings of P pairs of statements, [P, D], length 1; zeros leave a side out.
+            sigma: smoothing in cells of the patch map; None takes the localizer's.
 
         Returns:
             [B, N, P, size, size], in [-2, 2]; 0 for padding.
         """
         side = round(exams.patches.shape[2] ** 0.5)  # the network's input is a square
         heat = torch.einsum("bnkd,pd->bnpk", exams.patches, abnormal - normal).unflatten(3, (side, side))
-        return enlarge(heat, self.size, self.sigma)
+        return enlarge(heat, self.size, self.sigma if sigma is None else sigma)
 
 
 def enlarge(heat: Tensor, size: int, sigma: float) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from monai.transforms import MapTransform, RandGaussianNoised, Randomizable
 from torch.utils.data import DataLoader
 
-from scripts.data.dataset import CaseDataset, EpochSampler
+from scripts.data.dataset import CaseDataset, EpochSampler, patients_kept_apart
 from scripts.errors import UserError
 
 
@@ -150,6 +150,35 @@ def test_ranks_share_the_cases():
     # Batches of all ranks together are the batches of one process.
     assert [list(step) for step in zip(*dropped, strict=True)] == [whole[0:3], whole[3:6], whole[6:9]]
     assert [len(rank) for rank in padded] == [4, 4, 4] and set(chain(*padded)) == set(whole)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_no_patient_comes_twice_in_a_step(replicas, shuffle):
+    data = dataset(range(40))
+    patients = [f"p{index - index % 2}" if index < 24 else f"p{index}" for index in range(40)]  # twelve pairs
+    patients[25:28] = ["often"] * 3
+    data.data = [record | {"patient_id": patient} for record, patient in zip(data.data, patients, strict=True)]
+    size = 4 * replicas
+
+    def twice(epoch, **options):
+        samplers = [EpochSampler(data, shuffle, seed=5, num_replicas=replicas, rank=rank, **options) for rank in range(replicas)]
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        order = [index % 40 for index in chain(*zip(*samplers, strict=True))]
+        assert sorted(order) == list(range(40))
+        return [size - len({patients[index] for index in order[k : k + size]}) for k in range(0, 40, size)]
+
+    for epoch in range(5):
+        assert not any(twice(epoch, patients_apart=size)[:-1]), epoch  # the last step has what is left
+    assert any(any(twice(epoch)[:-1]) for epoch in range(5))
+
+
+def test_who_waits_comes_next_and_what_cannot_be_kept_apart_comes_last():
+    patients = ["a", "a", "b", "c", "a", "a"]
+    assert patients_kept_apart(range(6), patients, 2) == [0, 2, 1, 3, 4, 5]
+    assert patients_kept_apart(range(4), patients, 9) == [0, 2, 3, 1]
+    assert patients_kept_apart([3, 2, 0], patients, 2) == [3, 2, 0]
 
 
 def test_skip_next_skips_once():

@@ -1,5 +1,6 @@
 """What evaluation and inference say of two small exams, against what the network's embeddings give by hand."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from scripts.engines import ExamEvaluator, ExamInference, calibrate_exams
 from scripts.errors import UserError
 from scripts.handlers import ExamEmbeddingFile
 from scripts.inferers import ExamCalibration, ExamFindings, ExamLocalizer
+from scripts.inferers.exam_calibration import LEAST_LESIONS, SIGMAS
 from scripts.transforms.letterbox import Letterbox
 from tests.small_nasvlm import SENTENCES, new_network, write_text_model
 
@@ -90,6 +92,17 @@ def test_rows_follow_from_the_embeddings(findings, cases):
     ]
 
 
+def test_heat_maps_are_smoothed_as_the_calibration_says(findings, cases):
+    localizer = findings.localizer
+    exam = localizer.encode_exams(cases[0]["images"], torch.arange(2)[None])
+    polyp, clear = localizer.encode_sentences([SENTENCES[2], SENTENCES[3]])
+    for smoothing, sigma in (({}, localizer.sigma), ({"polyp": 3.0}, 3.0), ({"polyp": 0.0}, 0.0)):
+        engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration(smoothing=smoothing))
+        engine.run()
+        heat = localizer.heat_maps(exam, polyp[None], clear[None], sigma)[0, 1, 0].numpy()
+        assert np.allclose(engine.state.output["answers"][0][2].heat, Letterbox(SHAPE, 64).to_native(heat), atol=1e-6)
+
+
 def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, cases):
     cases[0]["sentences"] = []
     engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration())
@@ -103,9 +116,27 @@ def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, case
 
 def test_calibration_needs_findings_with_a_place(findings, cases):
     fitted = calibrate_exams(findings, [Cases()(cases)], torch.device("cpu"))
-    assert set(fitted.thresholds) == {"polyp"} and -0.5 <= fitted.heat_cut <= 0.9
+    assert set(fitted.thresholds) == {"polyp"} and -0.5 <= fitted.heat_cut <= 0.9 and fitted.smoothing == {}
     with pytest.raises(UserError, match="box or mask"):
         calibrate_exams(findings, [Cases()(cases[1:])], torch.device("cpu"))
+
+
+def test_calibration_learns_how_a_finding_is_smoothed(findings, cases):
+    exam = findings.localizer.encode_exams(cases[0]["images"], torch.arange(2)[None])
+
+    def peak(sigma):
+        heat = Letterbox(SHAPE, 64).to_native(findings.heat_maps(exam, "polyp", sigma)[0, 1].numpy())
+        return np.array(np.unravel_index(np.nanargmax(heat), SHAPE))
+
+    # A lesion around the place where the least smoothed map peaks, ten times; a localizer whose maps peak elsewhere.
+    truth = np.linalg.norm(np.indices(SHAPE).T - peak(SIGMAS[0]), axis=2).T <= 4
+    usual = max(SIGMAS, key=lambda sigma: np.linalg.norm(peak(sigma) - peak(SIGMAS[0])))
+    assert not truth[tuple(peak(usual))]
+    write_mask(Path(cases[0]["record"]["findings"][0]["mask"]), truth)
+    many = [case | {"case_id": f"{case['case_id']}{number}"} for number in range(LEAST_LESIONS) for case in cases]
+    localizer = ExamLocalizer(findings.localizer.network, findings.localizer.tokenizer, size=64, sigma=usual)
+    fitted = calibrate_exams(ExamFindings(localizer, PROMPTS, ["NOR", "NPC"]), [Cases()(many)], torch.device("cpu"))
+    assert truth[tuple(peak(fitted.smoothing["polyp"]))]
 
 
 @pytest.mark.parametrize(("threshold", "located"), [(0.0, True), (1.0, False)])

@@ -8,7 +8,7 @@ from monai.engines.utils import IterationEvents
 from torch import nn
 
 from scripts.engines import VisionLanguageEvaluator, VisionLanguageTrainer
-from scripts.engines.trainer import NonFiniteLossError
+from scripts.engines.trainer import NonFiniteLossError, native_amp
 
 RATE = 0.1
 
@@ -116,6 +116,15 @@ def test_gradients_are_clipped(share):
     network, outputs = train(data, accumulation_steps=2, clip_grad_norm=limit)
     torch.testing.assert_close(network.layer.weight.detach(), start - RATE * min(share, 1) * whole)
     assert "grad_norm" not in outputs[0] and outputs[1]["grad_norm"] == pytest.approx(float(whole.norm()))
+
+
+@pytest.mark.parametrize(
+    "known, amp",
+    [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True, "avx2": True}, "bf16"), ({"avx2": True, "avx512_bf16": False}, None)],
+)
+def test_a_processor_is_given_bf16_where_it_computes_with_it(known, amp, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    assert native_amp(torch.device("cpu")) == amp
 
 
 @pytest.mark.parametrize("amp, dtype", [(None, torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
