@@ -229,7 +229,7 @@ def label_efficiency_command(
         threads: processor threads of each training; the machine's choice by default.
     """
     at_a_time, of_each = whole("jobs", jobs, least=1), whole("threads", threads, least=1)
-    check_paths(study=study, output=output)
+    check_paths(study=study, output=output, dataset_dir=dataset_dir)
     from scripts.studies import LabelEfficiency, StudyPlan, describe
 
     plan = StudyPlan.read([file.strip() for file in study.split(",")])

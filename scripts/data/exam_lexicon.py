@@ -9,7 +9,6 @@ English word; the longest one wins at each place. All keys may be left out.
     normal          words that call a region normal
     negations       deny what follows, up to a comma or one of `scope_ends`; `negations_after` deny what stands before. A list that
                     goes on to an "or" is denied as a whole, up to a part that opens with one of `tissues`: a statement of its own
-    sides           words for "left", "right" and "both"
     headings        headings of the sections "findings", "impression" and "others" beside those of `scripts.data.reports`
 
 The same finding has the same name in every language, so that what is said alike is numbered alike.
@@ -30,7 +29,7 @@ REGIONS: tuple[str, ...] = tuple(json.loads((_FOLDER / "nasal_regions.json").rea
 """Regions of the nose and nasopharynx, in the order of their numbers."""
 
 _LISTS = ("normal", "negations", "negations_after", "scope_ends", "tissues")
-_NAMED_LISTS = ("regions", "sides", "headings")
+_NAMED_LISTS = ("regions", "headings")
 _FINDING_KEYS = {"words": list, "words_in": dict, "region": str, "vague": bool}
 
 
@@ -80,14 +79,13 @@ class ExamLexicon:
     """
 
     regions: dict[str, str] = field(default_factory=dict)
-    """Region by word; so are findings by word, and by region and word, and sides by word."""
+    """Region by word; so are findings by word, and by region and word."""
     findings: dict[str, str] = field(default_factory=dict)
     findings_in: dict[str, dict[str, str]] = field(default_factory=dict)
     implied: dict[str, str] = field(default_factory=dict)
     vague: set[str] = field(default_factory=set)
     cues: dict[str, str] = field(default_factory=dict)
     """Kind by word: normal, negations, negations_after, scope_ends, tissues."""
-    sides: dict[str, str] = field(default_factory=dict)
     headings: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -108,7 +106,6 @@ class ExamLexicon:
 
     def _add(self, content: Mapping[str, Any]) -> None:
         self.regions |= _by_word(content.get("regions", {}))
-        self.sides |= _by_word(content.get("sides", {}))
         self.headings |= _by_word(content.get("headings", {}))
         for kind in _LISTS:
             self.cues |= {fold(word): kind for word in content.get(kind, ())}
@@ -122,7 +119,7 @@ class ExamLexicon:
                 (self.vague.add if finding["vague"] else self.vague.discard)(name)
 
     def _build(self) -> None:
-        self.find_regions, self.find_sides = WordFinder(self.regions), WordFinder(self.sides)
+        self.find_regions = WordFinder(self.regions)
         cues = {word: (kind, "") for word, kind in self.cues.items()}
         self._words = {
             region: WordFinder(
@@ -175,7 +172,7 @@ def _faults(content: dict[str, Any]) -> list[str]:
     faults += [f"{key} is not an object" for key, value in objects.items() if not isinstance(value, dict)]
     named = {key: value for key, value in objects.items() if isinstance(value, dict)}
     lists |= {f"{key}[{name}]": words for key in _NAMED_LISTS for name, words in named.get(key, {}).items()}
-    known = {"regions": REGIONS, "sides": ("left", "right", "both"), "headings": ("findings", "impression", "others")}
+    known = {"regions": REGIONS, "headings": ("findings", "impression", "others")}
     for key, names in known.items():
         faults += [f"{key}[{name}] is none of {', '.join(names)}" for name in named.get(key, {}) if name not in names]
     for name, finding in named.get("findings", {}).items():

@@ -14,7 +14,8 @@ def exam_records(exams: str | Path) -> list[dict]:
     """Records for one image, one exam, several exams, or all exams of a datalist.
 
     Args:
-        exams: an image; a folder of images, which is one exam; a folder of such folders, each an exam; or a datalist (.json).
+        exams: an image; a folder of images, which is one exam; a folder of such folders, each an exam; a datalist (.json), or the
+            folder of a datalist.json.
 
     Returns:
         records with exam_id, patient_id and images, in the order of their names; of folders both ids are the folder's name.
@@ -23,10 +24,12 @@ def exam_records(exams: str | Path) -> list[dict]:
         UserError: nothing there, a folder without images, images and folders side by side, or a datalist of another task.
     """
     path = Path(exams)
+    if (path / "datalist.json").is_file():
+        path /= "datalist.json"
     if path.suffix == ".json":
         datalist = load_datalist(path)
         if datalist.task != "nasal":
-            raise UserError(f"{exams} is a datalist of task '{datalist.task}': give one of task 'nasal'")
+            raise UserError(f"{path} is a datalist of task '{datalist.task}': give one of task 'nasal'")
         return [record for records in datalist.splits.values() for record in records]
     if path.is_file():
         return [_record(path.stem, [path])]

@@ -32,14 +32,12 @@ class ExamSentence(NamedTuple):
         region: one of `REGIONS`, None where none is known.
         findings: what it asserts or suspects, in alphabetical order.
         normal: whether it calls the region normal; neither this nor findings: nothing known is said.
-        side: "left", "right", "both", or None.
     """
 
     text: str
     region: str | None
     findings: tuple[str, ...]
     normal: bool
-    side: str | None
 
     @property
     def region_index(self) -> int:
@@ -130,11 +128,9 @@ def _read(text: str, lexicon: ExamLexicon) -> ExamSentence:
         if region is not None:
             asserted, normal = _judge(folded, lexicon.find_words(folded, region))
     definite = {name for name in asserted if name not in lexicon.vague}
-    sides = {side for side, _, _ in lexicon.find_sides(folded)}
-    side = None if not sides else sides.pop() if len(sides) == 1 else "both"
     text = text.strip()
     stop = "。" if re.search(rf"[{_CJK}]", text) else "."
-    return ExamSentence(text + stop, region, tuple(sorted(definite or set(asserted))), normal and not asserted, side)
+    return ExamSentence(text + stop, region, tuple(sorted(definite or set(asserted))), normal and not asserted)
 
 
 def _judge(text: str, words: list[Word]) -> tuple[list[str], bool]:

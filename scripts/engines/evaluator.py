@@ -21,7 +21,7 @@ class VisionLanguageEvaluator(SupervisedEvaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.VisionLanguageCollate`, each of two pairs or more.
+        val_data_loader: gives batches as the collates of `scripts.data` make them, each of two pairs or more.
         network, loss_function, inferer, amp: as in `VisionLanguageTrainer`.
         key_val_metric: name and Ignite metric that decides which checkpoint is best.
         additional_metrics: further Ignite metrics by name.

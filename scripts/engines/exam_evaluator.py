@@ -145,7 +145,10 @@ def calibrate_exams(findings: ExamFindings, loader: DataLoader, device: torch.de
                 placed = placed_findings(findings, case, exam, dict.fromkeys(findings.labels, sigma))
                 lesions += [lesion_row(case["record"]["findings"][found.number]["label"], sigma, found) for found in placed]
     if not lesions:
-        raise UserError("calibration needs validation exams whose findings have a box or mask: set calibrate to false")
+        raise UserError(
+            "calibration needs validation exams whose findings have a box or mask: --calibrate False takes the calibration made "
+            "before, --calibrate False --calibration False does without any"
+        )
     fitted, table = ExamCalibration.fit(pd.DataFrame(rows)), pd.DataFrame(lesions)
     smoothing = choose_smoothing(table, usual)
     chosen = table[table["sigma"] == table["label"].map(smoothing).fillna(usual)]

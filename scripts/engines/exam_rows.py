@@ -172,12 +172,7 @@ def localization_row(
 def lesion_row(label: str, sigma: float, found: PlacedFinding) -> dict[str, Any]:
     """What a calibration learns from a heat map smoothed by `sigma`: pointing, and ious at each of `HEAT_CUTS`."""
     ious = iou_at_thresholds(min_max(found.heat), found.truth, HEAT_CUTS)
-    return {
-        "label": label,
-        "sigma": sigma,
-        "pointing": pointing_game(found.heat, found.truth) if _seen(found) else 0.0,
-        "ious": ious,
-    }
+    return {"label": label, "sigma": sigma, "pointing": _pointing(found), "ious": ious}
 
 
 def _pointing(found: PlacedFinding) -> float:

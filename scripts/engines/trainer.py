@@ -53,7 +53,7 @@ class VisionLanguageTrainer(SupervisedTrainer):
     Args:
         device: device of the network.
         max_epochs: epochs to run.
-        train_data_loader: gives batches of `scripts.data.VisionLanguageCollate`.
+        train_data_loader: gives batches as the collates of `scripts.data` make them.
         network: returns what `loss_function` takes.
         optimizer: over the network's parameters.
         loss_function: network outputs -> {"loss": scalar, term: scalar, ...}.

@@ -24,7 +24,7 @@ class CheckpointHandler:
     Files in `folder`: checkpoint_last.pt (after every epoch and within it), checkpoint_best.pt (when the metric
     improves), checkpoint_epoch{n}.pt (every `every_epochs`). Each is written beside and renamed, so a killed run leaves the
     previous one whole; each loads with `torch.load(weights_only=True)`, and holds the network's `architecture`, so that
-    `scripts.weights.load_afloc` builds the network from it alone.
+    `scripts.weights.load_afloc` builds the network from it alone. The calibration that an evaluation left beside older ones goes.
 
     A run that stopped inside an epoch continues at the next batch of that epoch, which needs `EpochSampler` in the trainer's
     loader. Attach this handler after the one that validates, so that an epoch's metric is known when it is saved.
@@ -112,6 +112,8 @@ class CheckpointHandler:
         for name in names:
             with atomic_path(self.folder / f"checkpoint_{name}.pt") as path:
                 torch.save(state, path)
+        for fitted in self.folder.glob("calibration*.pt"):  # to weights that these have replaced
+            fitted.unlink()
 
     def _load(self, engine: Engine) -> None:
         path = self.folder / "checkpoint_last.pt"

@@ -47,7 +47,8 @@ class ExamFindings:
         ]
         if silent:
             raise UserError(
-                f"the prompts lack wordings for {', '.join(silent)}: a diagnosis needs positive ones, a finding both kinds"
+                f"the prompts lack wordings for {', '.join(silent)}: a diagnosis needs positive ones, a finding both kinds; "
+                "`classes` says which are diagnoses, two or more of the table's own"
             )
         self.localizer = localizer
         self.level = level

@@ -90,7 +90,7 @@ class ExamClassifier(nn.Module):
 
         Args:
             statements: the ways in which each class shows, in words, embedded by the encoder's own NasVLM: C tensors
-                [prototypes of the class, D], length 1.
+                [prototypes of the class, D], directions of any length, see `scripts.inferers.class_directions`.
             temperature: of that NasVLM.
 
         Raises:

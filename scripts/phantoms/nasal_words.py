@@ -313,7 +313,7 @@ def prompt_table() -> dict[str, dict[str, list[str]]]:
     """Texts that ask for each class and finding and deny it, for zero-shot classification, in the reports' words.
 
     Returns:
-        {name: {"positive": [...], "negative": [...]}} for NOR, BH, NPC and every finding, as `scripts.data.queries.read_prompts`
+        {name: {"positive": [...], "negative": [...]}} for NOR, BH, NPC and every finding, as `scripts.data.read_prompts`
         reads it. A class's negatives are the other classes' positives; a finding's are normal sentences of its region.
     """
     table = {}

@@ -11,7 +11,7 @@ from typing import Any
 from scripts.data.files import write_json_atomically
 from scripts.errors import UserError
 
-DONE = "done.json"
+ASKED, DONE, CHECKPOINT = "asked.json", "done.json", "checkpoint_last.pt"
 
 
 class BundleRuns:
@@ -57,29 +57,29 @@ class BundleRuns:
             "configs": list(configs),
             "arguments": {k: str(v) for k, v in (self.arguments | dict(arguments)).items()},
         }
-        if self._has_ended(folder, asked):
+        self._check_same(folder, asked)
+        if (folder / DONE).is_file():
             return folder
         folder.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(folder / ASKED, asked)
         command = self._command(folder, asked)
-        if "train" in configs and (folder / "checkpoint_last.pt").is_file():
+        if "train" in configs and (folder / CHECKPOINT).is_file():
             command += ["--resume", "True"]
         with open(folder / "log.txt", "a", encoding="utf-8") as log:
             status = subprocess.run(command, stdout=log, stderr=log, check=False, env=self.environment).returncode
         if status:
             raise UserError(f"{' '.join(command)} ended with status {status}; the end of {folder / 'log.txt'} says why")
-        write_json_atomically(folder / DONE, asked)
+        os.replace(folder / ASKED, folder / DONE)
         return folder
 
-    def _has_ended(self, folder: Path, asked: dict[str, Any]) -> bool:
-        try:
-            made = json.loads((folder / DONE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return False
+    def _check_same(self, folder: Path, asked: dict[str, Any]) -> None:
+        """See that what has ended in a folder, or would be resumed there, is what is asked for now."""
+        begun = (DONE, ASKED) if (folder / CHECKPOINT).is_file() else (DONE,)
+        made = next((json.loads((folder / file).read_text(encoding="utf-8")) for file in begun if (folder / file).is_file()), asked)
         differs = {key: (made.get(key), asked[key]) for key in asked if made.get(key) != asked[key]}
         if differs:
             what = "; ".join(f"{key} were {old}, are now {new}" for key, (old, new) in differs.items())
             raise UserError(f"{folder} was made by another command ({what}): give the study another folder, or delete this one")
-        return True
 
     def _command(self, folder: Path, asked: dict[str, Any]) -> list[str]:
         files = ",".join(f"'{asked['bundle']}/configs/{name}.json'" for name in asked["configs"])

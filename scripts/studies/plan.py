@@ -21,6 +21,7 @@ KEYS = (
     "pretraining_seeds",
     "comparisons",
 )
+STEP_KEYS = {"pretrainings": ("overlays", "arguments"), "initialisations": ("overlays", "arguments", "pretraining")}
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,15 @@ class StudyPlan:
         faults += [f'"{key}" is not among {", ".join(KEYS)}' for key in content if key not in KEYS]
         if faults:
             raise UserError(f"{named}: {'; '.join(faults)}")
-        pretrainings, initialisations = (_steps(content[key]) for key in ("pretrainings", "initialisations"))
         faults = [
+            f'"{key}" of {kind} "{name}" is not among {", ".join(known)}'
+            for kind, known in STEP_KEYS.items()
+            for name, step in content[kind].items()
+            for key in step
+            if key not in known
+        ]
+        pretrainings, initialisations = (_steps(content[kind]) for kind in STEP_KEYS)
+        faults += [
             f'initialisation "{name}" starts from pretraining "{step.pretraining}", which is not among {", ".join(pretrainings)}'
             for name, step in initialisations.items()
             if step.pretraining is not None and step.pretraining not in pretrainings

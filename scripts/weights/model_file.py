@@ -43,7 +43,10 @@ def filled(path: str | Path, network: Network, state: dict[str, Any]) -> Network
 def read_state(path: Path, architecture: Collection[str] = ()) -> dict[str, Any]:
     """Read a checkpoint, which holds "network" and the named parts of its architecture at least."""
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}: train first, or convert published weights to this place")
+        raise UserError(
+            f"no checkpoint at {path}: name one by --checkpoint (a training writes "
+            "checkpoint_best.pt and checkpoint_last.pt to its output_dir), or put one there by export-weights or convert-weights"
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:

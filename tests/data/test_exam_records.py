@@ -2,6 +2,7 @@
 
 import pytest
 
+from scripts.data.datalist import save_datalist
 from scripts.data.exam_records import exam_records
 from scripts.errors import UserError
 
@@ -22,6 +23,15 @@ def test_a_folder_of_images_is_an_exam_and_a_folder_of_folders_are_exams(tmp_pat
     assert (exam["exam_id"], exam["patient_id"], len(exam["images"])) == ("b", "b", 2)
     (single,) = exam_records(tmp_path / "a" / "x.dcm")
     assert single["exam_id"] == "x"
+
+
+def test_the_folder_of_a_datalist_stands_for_it(tmp_path):
+    touch(*(tmp_path / "images" / name for name in ("1.png", "2.png")))
+    records = [
+        {"exam_id": f"e{n}", "patient_id": f"p{n}", "images": [f"images/{n}.png"], "report": "Septum straight."} for n in (1, 2)
+    ]
+    save_datalist(tmp_path / "datalist.json", "nasal", {"test": records}, name="two")
+    assert [record["exam_id"] for record in exam_records(tmp_path)] == ["e1", "e2"]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def interrupt(run, iteration):
         run.trainer.run()
 
 
+def test_the_calibration_of_older_weights_goes_with_them(tmp_path):
+    fitted = [tmp_path / name for name in ("calibration.pt", "calibration_published.pt")]
+    for path in fitted:
+        path.touch()
+    interrupt(new_run(tmp_path), 1)
+    assert all(path.exists() for path in fitted)  # the old weights are still there
+    new_run(tmp_path).trainer.run()
+    assert (tmp_path / "checkpoint_last.pt").is_file() and not any(path.exists() for path in fitted)
+
+
 def equal(a, b):
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)

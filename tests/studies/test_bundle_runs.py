@@ -13,7 +13,7 @@ CONFIG = {
     "word": "plain",
     "resume": False,
     "say": "$Path(@output_dir, 'said.txt').open('a').write(str(@word) + ' ' + str(@resume) + chr(10))",
-    "fail": "$None if @word != 'bad' else 1 / 0",
+    "fail": "$1 / 0 if @word == 'bad' and not @resume else None",
     "run": ["$@say", "$@fail"],
 }
 
@@ -41,5 +41,15 @@ def test_one_that_failed_names_its_log_and_goes_on_from_its_checkpoint(bundle, t
     folder = tmp_path / "study" / "cell"
     assert "ZeroDivisionError" in (folder / "log.txt").read_text()
     (folder / "checkpoint_last.pt").touch()
-    runs.run("cell", bundle, ["train"], {"word": "good"})
-    assert (folder / "said.txt").read_text() == "bad False\ngood True\n"
+    with pytest.raises(UserError, match=r"word.*bad.*good.*another folder"):  # not resumed as something else
+        runs.run("cell", bundle, ["train"], {"word": "good"})
+    runs.run("cell", bundle, ["train"], {"word": "bad"})
+    assert (folder / "said.txt").read_text() == "bad False\nbad True\n"
+
+
+def test_one_that_left_no_checkpoint_may_be_corrected(bundle, tmp_path):
+    runs = BundleRuns(tmp_path / "study", {})
+    with pytest.raises(UserError, match="the end of"):
+        runs.run("cell", bundle, ["train"], {"word": "bad"})
+    folder = runs.run("cell", bundle, ["train"], {"word": "good"})
+    assert (folder / "said.txt").read_text() == "bad False\ngood False\n"

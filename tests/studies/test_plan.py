@@ -48,6 +48,9 @@ def test_all_faults_of_a_plan_are_told(tmp_path):
 def test_unknown_and_missing_keys_and_files(tmp_path):
     with pytest.raises(UserError, match='"seed" is not among'):
         StudyPlan.read(changed(tmp_path, seed=1))
+    with pytest.raises(UserError, match=r'"overlay" of pretrainings "NasVLM" is not among.*"argument" of initialisations "mine"'):
+        steps = {"pretrainings": {"NasVLM": {"overlay": []}}, "initialisations": {"mine": {"argument": {}}}}
+        StudyPlan.read(changed(tmp_path, **steps))
     path = tmp_path / "empty.json"
     path.write_text("{}")
     with pytest.raises(UserError, match='"fractions" is missing'):
