@@ -56,13 +56,15 @@ def interrupt(run, iteration):
 
 
 def test_the_calibration_of_older_weights_goes_with_them(tmp_path):
-    fitted = [tmp_path / name for name in ("calibration.pt", "calibration_published.pt")]
+    folder = tmp_path / "run"
+    folder.mkdir()
+    fitted = [folder / name for name in ("calibration.pt", "calibration_published.pt")]
     for path in fitted:
         path.touch()
     interrupt(new_run(tmp_path), 1)
     assert all(path.exists() for path in fitted)  # the old weights are still there
     new_run(tmp_path).trainer.run()
-    assert (tmp_path / "checkpoint_last.pt").is_file() and not any(path.exists() for path in fitted)
+    assert (folder / "checkpoint_last.pt").is_file() and not any(path.exists() for path in fitted)
 
 
 def equal(a, b):
