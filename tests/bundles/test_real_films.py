@@ -55,7 +55,7 @@ def test_evaluation_on_a_radiologists_boxes(shared_data, tmp_path, store):
     splits = write_datalist("nih-chestxray14", tmp_path / "nih")
     output = tmp_path / "evaluate"
     where = ["--dataset_dir", tmp_path / "nih", "--output_dir", output, "--tracking_uri", store]
-    weights = ["--checkpoint", f"{CXR.root}/models/phantom/model.pt", "--calibrate", "False"]
+    weights = ["--checkpoint", f"{CXR.root}/models/phantom/model.pt", "--calibrate", "False", "--prompts", "cxr"]
     CXR.run(("evaluate", "phantom"), *weights, *where)
     metrics = json.loads((output / "metrics.json").read_text())
     rows = pd.read_csv(output / "per_case.csv")
