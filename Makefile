@@ -77,13 +77,16 @@ demo-review: $(READY)
 	$(PUSH) $(NPC)/runs/demo_inference --project screening --datalist data/phantoms/demo_exams/datalist.json
 	$(PUSH) $(CT)/runs/demo_inference --project volumes --datalist data/phantoms/demo_ct_raw/datalist.json
 
+# Two processes at a time, a thread each: more would wait for each other on two cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
 test: $(READY)  ## The whole suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+	$(PYTEST) tests
 
 check: $(READY)  ## Style and quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests
+	$(PYTEST) -m "not slow" tests
 
 bench: $(READY)  ## Speed and memory, each beside a plain implementation
 	$(BIN)/python -m tests.benchmarks

@@ -72,7 +72,7 @@ def test_films_prepared_otherwise_than_in_training_are_refused(state, path):
 
 
 def test_no_file(path):
-    with pytest.raises(UserError, match=r"no checkpoint at .*model\.pt: train first, or convert"):
+    with pytest.raises(UserError, match=r"no checkpoint at .*model\.pt: name one by --checkpoint"):
         load_afloc(path)
 
 
