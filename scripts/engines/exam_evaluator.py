@@ -141,9 +141,11 @@ def calibrate_exams(findings: ExamFindings, loader: DataLoader, device: torch.de
             exam = encode_case(findings, case, device)
             who = {"case_id": case["case_id"], "patient_id": case["record"]["patient_id"]}
             rows += label_rows(who, case["record"], findings.labels, findings.scores(exam)[0].tolist(), plain)
-            for sigma in sorted({*SIGMAS, usual}):
-                placed = placed_findings(findings, case, exam, dict.fromkeys(findings.labels, sigma))
-                lesions += [lesion_row(case["record"]["findings"][found.number]["label"], sigma, found) for found in placed]
+            for found in placed_findings(findings, case, exam, plain.smoothing):
+                label = case["record"]["findings"][found.number]["label"]
+                for sigma in sorted({*SIGMAS, usual}):
+                    heat = native_heat(findings, case, exam, found.place, label, {label: sigma})
+                    lesions.append(lesion_row(label, sigma, found._replace(heat=heat)))
     if not lesions:
         raise UserError(
             "calibration needs validation exams whose findings have a box or mask: --calibrate False takes the calibration made "

@@ -16,8 +16,7 @@ class ExamCalibration(FindingCalibration):
 
     Attributes:
         slopes, offsets, thresholds: see `FindingCalibration`.
-        smoothing: of heat maps by finding, sigma in cells of the patch map; a spur wants less of it than a turbinate. Findings that
-            are not in it have the localizer's.
+        smoothing: of heat maps by finding, sigma in cells of the patch map; findings that are not in it have the localizer's.
         heat_cut: from which a heat map, stretched to [-1, 1] on its image, is a region: the cut of best mean IoU.
     """
 
