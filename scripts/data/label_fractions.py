@@ -54,6 +54,17 @@ def centres_of(records: Sequence[dict]) -> list[str]:
     return sorted({record["site"] for record in records if record.get("site")})
 
 
+def centre_names(centres: Sequence[str]) -> list[str]:
+    """Centres to hold out, in alphabetical order, each once.
+
+    Raises:
+        UserError: a text instead of a list, which would be taken letter by letter.
+    """
+    if isinstance(centres, str):
+        raise UserError(f"held_out must be a list of centres, got '{centres}': write it as \"['{centres}']\"")
+    return sorted(set(centres))
+
+
 def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
     """Centres to hold out, in alphabetical order, each of them known to the datalist.
 
@@ -62,16 +73,15 @@ def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
         centres: names.
 
     Raises:
-        UserError: centres that no record comes from: a misspelt one would hold out nobody.
+        UserError: what `centre_names` raises, or centres that no record comes from: a misspelt one would hold out nobody.
     """
-    if isinstance(centres, str):
-        raise UserError(f"held_out must be a list of centres, got '{centres}': write it as \"['{centres}']\"")
+    centres = centre_names(centres)
     sites = centres_of([record for records in cases.splits.values() for record in records])
-    unknown = sorted(set(centres) - set(sites))
+    unknown = [centre for centre in centres if centre not in sites]
     if unknown:
         there = f"it has {', '.join(sites)}" if sites else "its records name no site"
         raise UserError(f"{cases.path}: held_out names {', '.join(unknown)}, which no exam comes from: {there}. Correct held_out")
-    return sorted(set(centres))
+    return centres
 
 
 def outside_centres(cases: Datalist, split: str, centres: Sequence[str]) -> list[dict]:

@@ -17,7 +17,8 @@ _STEM = re.compile(r"backbone\.(conv1|bn1)\.|patch_embeddings|position_embedding
 _STAGE, _BLOCK = re.compile(r"backbone\.layer(\d+)\."), re.compile(r"blocks\.(\d+)\.")
 
 
-# Of the softmax by which a prototype chooses images: that by which sentences choose them in NasVLM's pretraining.
+# Of the softmax by which a prototype chooses images: `scripts.losses.exam_alignment.ASSIGNMENT_TEMPERATURE`, by which sentences
+# choose them in pretraining (a test holds the two together: networks and losses do not import each other).
 IMAGE_TEMPERATURE = 0.1
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from scripts.losses import ScreeningLoss
+from scripts.losses.exam_alignment import ASSIGNMENT_TEMPERATURE
 from scripts.networks import ExamClassifier, ExamEncoder, layer_decay_groups
 from tests.small_nasvlm import SIZE, new_image_encoder
 
@@ -53,7 +54,8 @@ def test_logits_by_hand():
     weight, bias = classifier.head.weight.detach(), classifier.head.bias.detach()
     for exam, count in enumerate((3, 1)):
         seen = exams.images[exam, :count]
-        shares = (torch.cosine_similarity(seen[:, None], weight[None], dim=2) / 0.1).softmax(0)
+        cosines = torch.cosine_similarity(seen[:, None], weight[None], dim=2)
+        shares = (cosines / ASSIGNMENT_TEMPERATURE).softmax(0)  # as in pretraining
         scores = (shares * (seen @ weight.T)).sum(0) * SIZE**0.5 + bias
         middle = (scores[1:3].exp().sum() / 2).log()
         torch.testing.assert_close(answer.logits[exam], torch.stack([scores[0], middle, scores[3]]))
