@@ -28,9 +28,9 @@ demo: demo-cxr demo-ct demo-nasal demo-review  ## Each bundle: phantoms, a short
 
 demo-cxr: FILMS := --dataset_dir data/phantoms/demo_cxr
 demo-cxr: $(READY)
-	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_cxr --training 1500 --validation 100 --test 150
-	$(call run,cxr_localization,train) $(FILMS) --max_epochs 4 --output_dir $(CXR)/runs/demo_train --run_name demo_train
-	@printf '\n%s\n' "== The network just trained, from scratch and for two minutes =="
+	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_cxr --training 800 --validation 100 --test 150
+	$(call run,cxr_localization,train) $(FILMS) --max_epochs 3 --output_dir $(CXR)/runs/demo_train --run_name demo_train
+	@printf '\n%s\n' "== The network just trained, from scratch, on 800 films and for three epochs =="
 	$(call run,cxr_localization,evaluate) $(FILMS) --checkpoint $(CXR)/runs/demo_train/checkpoint_last.pt \
 		--output_dir $(CXR)/runs/demo_scratch --run_name demo_scratch --parent_run $(CXR)/runs/demo_train
 	@printf '\n%s\n' "== The weights that ship with the bundle, trained the same way for an hour =="
