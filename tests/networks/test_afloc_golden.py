@@ -112,9 +112,9 @@ def test_gradients(mode, tolerance, afloc_numbers, afloc_facts, step):
     assert float(total) == pytest.approx(afloc_facts[f"{mode}_grad_norms_total"], rel=2e-2)
 
 
-# Round-off grows from step to step: one thread, two and float64 differ from the published run by up to .005, .014 and .122
-# (always in the sentences' term, which falls by a third at each step).
-TRAJECTORY = (2e-5, 2e-2, 5e-2, 0.25)
+# Round-off grows from step to step: one thread, two, older instruction sets and float64 differ from the published run by up to
+# .005, .014 and .129 at steps 1, 2 and 3, most in the sentences' term, which falls by .19, .35 and .35 of itself.
+TRAJECTORY = (2e-5, 1e-2, 5e-2, 0.25)
 
 
 @pytest.mark.slow
