@@ -3,15 +3,15 @@
 Exit status: 0 done; 1 something about the runs or their store, with a message that says what; 2 the command is not understood.
 """
 
-import os
 import sys
 from pathlib import Path
 
 # This folder comes first on the path, the project last: `import mlflow` is the installed package, never this folder.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from scripts.command_line import UsageError, check_paths, run_command, whole, yes_or_no
-from scripts.tracking_address import store_address
+from scripts.commands.command_line import UsageError, check_paths, run_command, whole, yes_or_no
+from scripts.files.atomic import write_atomically
+from scripts.tracking.address import store_address
 
 
 def compare(
@@ -56,11 +56,11 @@ def compare(
     except ValueError as error:
         raise UsageError(str(error)) from error
     names = None if experiments == "all" else [name.strip() for name in (experiments or "").split(",")]
-    from comparison.differences import low_is_good
-    from comparison.page import page_of
-    from comparison.report import compare_runs
-    from comparison.store import ComparisonError, RunStore
-    from comparison.terminal import text_of
+    from scripts.tracking.compare.differences import low_is_good
+    from scripts.tracking.compare.page import page_of
+    from scripts.tracking.compare.report import compare_runs
+    from scripts.tracking.compare.store import ComparisonError, RunStore
+    from scripts.tracking.compare.terminal import text_of
 
     store = RunStore(address)
     runs = store.runs(list(dict.fromkeys(run_ids)))
@@ -73,19 +73,8 @@ def compare(
             f"one run alone, {runs[0].id}, cannot be compared; ask for more with --top or name another experiment"
         )
     found = compare_runs(runs, address)
-    _write(Path(output), page_of(found, address))
+    write_atomically(output, page_of(found, address))
     print(f"{text_of(found)}\n\nwrote {output}")
-
-
-def _write(path: Path, page: str) -> None:
-    """Whole or not at all; `scripts.data.files` would do it, but brings MONAI, whose import takes longer than the comparison."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        beside.write_text(page, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def main() -> int:

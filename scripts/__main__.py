@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from scripts.command_line import UsageError, check_paths, known, numbers, run_command, whole, yes_or_no
-from scripts.export_command import export_bundle_command
-from scripts.run_commands import find_run_command, register_model_command, reproduce_command
+from scripts.commands.command_line import UsageError, check_paths, known, numbers, run_command, whole, yes_or_no
+from scripts.commands.export import export_bundle_command
+from scripts.commands.runs import find_run_command, register_model_command, reproduce_command
 
 PHANTOM_TASKS = ("cxr", "ct", "nasal")
 WEIGHT_METHODS = ("afloc", "fvlm")
@@ -35,8 +35,8 @@ def check_datalist_command(path: str, *, output: str | None = None, workers: int
     """
     threads = whole("workers", workers, least=1)
     check_paths(path=path, output=output)
-    from scripts.data.datalist import check_datalist, load_datalist
-    from scripts.data.faults import describe_faults, write_faults
+    from scripts.datalists.datalist import check_datalist, load_datalist
+    from scripts.files.faults import describe_faults, write_faults
 
     faults = check_datalist(path, threads)
     if output is not None:
@@ -70,8 +70,8 @@ def datalist_command(source: str, *, source_dir: str, output: str, check_files: 
     """
     check = yes_or_no("check_files", check_files)
     check_paths(source_dir=source_dir, output=output)
-    from scripts.data.datalist import save_datalist
-    from scripts.data.sources import SOURCES, task_of
+    from scripts.datalists.datalist import save_datalist
+    from scripts.datalists.sources import SOURCES, task_of
 
     build = SOURCES[known("source", source, SOURCES)]
     splits = build(source_dir, **_source_options(source, build, options))
@@ -114,7 +114,7 @@ def preprocess_ct_command(
     check_paths(datalist=datalist, output=output, anatomies=anatomies, label_table=label_table, language_model=language_model)
     grid, least = numbers("spacing", spacing, 3, float), numbers("smallest", smallest, 3, int)
     processes, segmented = whole("workers", workers, least=1), yes_or_no("segment", segment)
-    from scripts.data.ct_preparation import prepare_datalist
+    from scripts.preparation.prepare import prepare_datalist
 
     path = prepare_datalist(datalist, output, anatomies, label_table, grid, least, segmented, processes, language_model)
     print(f"wrote {path}")
@@ -282,7 +282,7 @@ def _value(name: str, parameter: inspect.Parameter, typed: Any) -> Any:
 
 
 def _source_help(source: str) -> None:
-    from scripts.data.sources import SOURCES
+    from scripts.datalists.sources import SOURCES
 
     build = SOURCES[known("source", source, SOURCES)]
     print(f"python -m scripts datalist {source} --source_dir DIR --output FILE [...]\n\n{inspect.getdoc(build)}")

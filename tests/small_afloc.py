@@ -17,16 +17,17 @@ from monai.handlers import LrScheduleHandler, ValidationHandler
 from monai.transforms import RandGaussianNoised
 from torch.utils.data import DataLoader
 
-from scripts.data.captions import Captiond, VisionLanguageCollate
-from scripts.data.dataset import CaseDataset, EpochSampler
-from scripts.data.text_models import train_text_model
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.engines import VisionLanguageEvaluator, VisionLanguageTrainer
 from scripts.handlers import CheckpointHandler
+from scripts.loading.dataset import CaseDataset, EpochSampler
+from scripts.loading.image_batches import VisionLanguageCollate
 from scripts.losses import AFLocLoss
 from scripts.metrics import RetrievalRecall
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
+from scripts.reports.tokens.text_models import train_text_model
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
+from scripts.transforms.captions import Captiond
 
 CASES, BATCH_SIZE, EPOCH_LENGTH, EPOCHS = 16, 4, 4, 3
 SIDES, FINDINGS = ("left", "right"), ("effusion", "opacity", "nodule", "pneumothorax", "edema", "mass", "cyst", "scar")

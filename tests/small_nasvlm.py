@@ -1,13 +1,13 @@
-"""A small NasVLM and a batch as `scripts.data.ExamCollate` gives it, for tests that need a network and not a result."""
+"""A small NasVLM and a batch as `scripts.loading.ExamCollate` gives it, for tests that need a network and not a result."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from scripts.data.text_models import train_text_model
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.networks import ImageEncoder, NasVLM, PooledTextEncoder, VisionTransformer
+from scripts.reports.tokens.text_models import train_text_model
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 SENTENCES = (
     "The septum is deviated to the left.",

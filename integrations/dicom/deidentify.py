@@ -14,7 +14,7 @@ from typing import Any
 from pydicom.valuerep import PersonName
 
 from integrations.dicom.headers import read_headers, read_series_headers
-from scripts.transforms.read_error import ReadError
+from scripts.files.read_error import ReadError
 
 NAME, DATE, TIME, NUMBER, ADDRESS, AGE = "[name]", "[date]", "[time]", "[number]", "[address]", "over 89"
 

@@ -10,11 +10,11 @@ from skimage.segmentation import find_boundaries
 
 from integrations.dicom.deidentify import refuse_burnt_in
 from integrations.dicom.series import Series
-from scripts.data.files import write_atomically
-from scripts.transforms.endoscopy_reading import read_frame
-from scripts.transforms.endoscopy_view import find_field_of_view
-from scripts.transforms.reading import read_film
-from scripts.transforms.volume_reading import read_anatomies, read_volume
+from scripts.files.atomic import write_atomically
+from scripts.readers.field_of_view import find_field_of_view
+from scripts.readers.film import read_film
+from scripts.readers.frame import read_frame
+from scripts.readers.volume import read_anatomies, read_volume
 
 WINDOWS = {"lung": (-1350.0, 150.0), "mediastinum": (-160.0, 240.0), "bone": (-500.0, 1300.0)}
 """Hounsfield units shown black and white."""
@@ -34,7 +34,7 @@ class Picture:
 def render_film(path: str | Path, output_png: str | Path, *, keep_phi: bool = False) -> Picture:
     """Write a film (PNG, JPEG or DICOM) as it is displayed, in its own size, 8 bits.
 
-    DICOM's window, LUT and photometric interpretation are applied as the networks see them (`scripts.transforms.reading`).
+    DICOM's window, LUT and photometric interpretation are applied as the networks see them (`scripts.readers.film`).
 
     Args:
         keep_phi: show a picture with burnt-in names as well.

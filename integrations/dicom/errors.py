@@ -1,6 +1,6 @@
 """Errors of pictures, pseudonyms and segmentations."""
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 
 
 class DicomError(UserError):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 
-from scripts.transforms.dicom_film import is_dicom
-from scripts.transforms.dicom_series import SECONDARY_CAPTURE
-from scripts.transforms.read_error import ReadError
+from scripts.files.read_error import ReadError
+from scripts.readers.film_dicom import is_dicom
+from scripts.readers.series import SECONDARY_CAPTURE
 
 _KIND = ("Modality", "SOPClassUID", "ImageType", "SeriesInstanceUID")
 
@@ -27,7 +27,7 @@ def read_headers(path: str | Path, tags: Sequence[str] | None = None) -> list[Da
 
 
 def read_series_headers(path: str | Path, tags: Sequence[str] | None = None) -> list[Dataset]:
-    """Headers of the slices that `scripts.transforms.dicom_series.read_series` makes a volume of, in the order of their names.
+    """Headers of the slices that `scripts.readers.series.read_series` makes a volume of, in the order of their names.
 
     Args:
         path: folder with one CT series, or one of its files, where several series share a folder.

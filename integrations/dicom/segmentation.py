@@ -14,9 +14,9 @@ from pydicom.uid import generate_uid
 
 from integrations.dicom.errors import DicomError
 from integrations.dicom.headers import read_series_headers
-from scripts.data.files import atomic_path
-from scripts.transforms.read_error import ReadError
-from scripts.transforms.volume_reading import read_volume
+from scripts.files.atomic import atomic_path
+from scripts.files.read_error import ReadError
+from scripts.readers.volume import read_volume
 
 LONGEST_LABEL = 64
 """Characters of a DICOM LO value."""
@@ -32,7 +32,7 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], series
 
     Args:
         path: file to write.
-        masks: label -> bool [X, Y, Z] on the grid that `scripts.transforms.volume_reading.read_volume` gives.
+        masks: label -> bool [X, Y, Z] on the grid that `scripts.readers.volume.read_volume` gives.
         series: the scan: a folder with one CT series of single-frame files, or one of its files.
         model: name and version of the model whose findings an expert has reviewed; None where masks are an expert's alone.
 

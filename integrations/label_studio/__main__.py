@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.command_line import UsageError, check_paths, known, run_command, typed, whole, yes_or_no
+from scripts.commands.command_line import UsageError, check_paths, known, run_command, typed, whole, yes_or_no
 
 DATA = "data/label_studio"
 
@@ -32,7 +32,7 @@ def serve_command(*, data: str = DATA, port: int = 8080, background: bool = Fals
     """
     check_paths(data=data)
     number, stays = whole("port", port, least=1), yes_or_no("background", background)
-    from integrations.label_studio.server import login_of, serve, start
+    from integrations.label_studio.server.process import login_of, serve, start
     from integrations.label_studio.workspace import Workspace
 
     place = Workspace(Path(data))
@@ -52,7 +52,7 @@ def stop_command(*, data: str = DATA) -> None:
         data: working folder.
     """
     check_paths(data=data)
-    from integrations.label_studio.server import stop
+    from integrations.label_studio.server.process import stop
     from integrations.label_studio.workspace import Workspace
 
     print("stopped" if stop(Workspace(Path(data))) else f"no server runs in the background with {data}")
@@ -113,9 +113,9 @@ def push_command(
         yes_or_no("keep_phi", keep_phi),
         whole("reviews_per_case", reviews_per_case, 1),
     )
+    from integrations.label_studio.answers.results import SHAPES
     from integrations.label_studio.client import connect
     from integrations.label_studio.push import push
-    from integrations.label_studio.results import SHAPES
     from integrations.label_studio.workspace import Workspace
 
     known("shape", shape, SHAPES)
@@ -212,8 +212,8 @@ def backend_command(
         bundle=bundle, project=project, overlays=overlays, data=data, host=host, backend_url=backend_url, url=url, token=token
     )
     number = whole("port", port, least=1)
-    from integrations.label_studio.backend import create_app, register, running
-    from integrations.label_studio.backend_model import BundleModel
+    from integrations.label_studio.backend.app import create_app, register, running
+    from integrations.label_studio.backend.model import BundleModel
     from integrations.label_studio.client import connect
     from integrations.label_studio.workspace import Workspace
 
@@ -253,7 +253,7 @@ def agreement_command(
     """
     check_paths(reviews=reviews, output=output, tracking_uri=tracking_uri, run_id=run_id)
     random_alone = yes_or_no("only_random", only_random)
-    from integrations.label_studio.agreement import agree, summary
+    from integrations.review.agreement import agree, summary
 
     table, tracked = agree(reviews, output, only_random=random_alone, tracking_uri=tracking_uri, run_id=run_id)
     print(summary(table))

@@ -16,14 +16,14 @@ from tqdm import tqdm
 from integrations.dicom.deidentify import identifiers_of, scrub_report
 from integrations.dicom.display import render_exam_image, render_film
 from integrations.dicom.pseudonyms import Pseudonyms
-from integrations.label_studio import ct
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.preannotations import NO_REPORT, attention_of, confidence_of, result_of
+from integrations.label_studio.pages import volume as ct
+from integrations.label_studio.pages.preannotations import NO_REPORT, attention_of, confidence_of, result_of
 from integrations.label_studio.workspace import Workspace
-from scripts.data.datalist import Datalist
-from scripts.data.faults import NOTHING, Fault, describe_faults
-from scripts.data.form import Notes
-from scripts.transforms.reading import ReadError
+from scripts.datalists.datalist import Datalist
+from scripts.files.faults import NOTHING, Fault, describe_faults
+from scripts.files.form import Notes
+from scripts.readers.film import ReadError
 
 RENDERING_THREADS = 4
 """Reading and writing of pictures lets other threads work."""

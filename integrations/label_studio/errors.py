@@ -1,6 +1,6 @@
 """Errors of the way to Label Studio and back."""
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 
 
 class LabelStudioError(UserError):

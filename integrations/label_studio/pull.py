@@ -30,18 +30,18 @@ from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
 from integrations.dicom.segmentation import write_segmentation
-from integrations.label_studio import ct_reviews
+from integrations.label_studio.answers import volumes as ct_reviews
+from integrations.label_studio.answers.judgements import chosen, judgements, regions_of
+from integrations.label_studio.answers.results import box_of, label_of, mask_of, place_of, size_of, words_of
 from integrations.label_studio.client import find_project, tasks_where, telling
-from integrations.label_studio.configurations import DIAGNOSIS, FINDINGS, Labels, labels_in
-from integrations.label_studio.ct import Pictures
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.results import box_of, label_of, mask_of, place_of, size_of, words_of
-from integrations.label_studio.reviews import chosen, judgements, regions_of
+from integrations.label_studio.pages.configurations import DIAGNOSIS, FINDINGS, Labels, labels_in
+from integrations.label_studio.pages.volume import Pictures
 from integrations.label_studio.workspace import Workspace, check_project
-from scripts.data.datalist import SPLITS, save_datalist
-from scripts.data.files import write_atomically
-from scripts.data.masks import write_mask
-from scripts.transforms.nifti_faults import NIFTI_ENDINGS
+from scripts.datalists.datalist import SPLITS, save_datalist
+from scripts.files.atomic import write_atomically
+from scripts.predictions.masks import write_mask
+from scripts.readers.nifti_faults import NIFTI_ENDINGS
 
 PAGE = 100
 """Tasks a request: each comes with all its masks."""

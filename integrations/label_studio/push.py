@@ -11,16 +11,16 @@ from typing import Any
 from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
+from integrations.label_studio.answers.validation import PredictionChecker
 from integrations.label_studio.cases import Prepared, case_fault, prepare, sources, version_of
 from integrations.label_studio.client import ServerGone, find_project, tasks_where, telling
-from integrations.label_studio.configurations import configuration, labels_in
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.preannotations import labels_of
-from integrations.label_studio.validation import PredictionChecker
+from integrations.label_studio.pages.configurations import configuration, labels_in
+from integrations.label_studio.pages.preannotations import labels_of
 from integrations.label_studio.workspace import Workspace, check_project
-from scripts.data.datalist import load_datalist
-from scripts.data.faults import describe_faults
-from scripts.data.predictions import read_predictions
+from scripts.datalists.datalist import load_datalist
+from scripts.files.faults import describe_faults
+from scripts.predictions.predictions import read_predictions
 
 BATCH_TASKS = 250
 BATCH_BYTES = 16 * 2**20

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from integrations.label_studio.errors import LabelStudioError
-from scripts.data.files import write_atomically, write_json_atomically
+from scripts.files.atomic import write_atomically, write_json_atomically
 
 
 @dataclass(frozen=True)

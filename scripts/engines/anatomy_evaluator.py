@@ -8,9 +8,9 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
-from scripts.data.anatomy_batches import check_anatomies
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.loading.anatomy_batches import check_anatomies
 
 
 class AnatomyEvaluator(Evaluator):
@@ -21,7 +21,7 @@ class AnatomyEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.Cases`.
+        val_data_loader: gives batches of `scripts.loading.Cases`.
         classifier: answers findings with scores.
         val_handlers: Ignite or MONAI handlers.
     """

@@ -10,10 +10,10 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from scripts.data.predictions import PredictionWriter
 from scripts.inferers.anatomy_classifier import AnatomyClassifier, Evidence
 from scripts.inferers.finding_calibration import FindingCalibration
-from scripts.transforms.volume_preparation import to_native
+from scripts.predictions.predictions import PredictionWriter
+from scripts.preparation.volume import to_native
 
 
 class AnatomyInference(Evaluator):
@@ -24,7 +24,7 @@ class AnatomyInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.Cases` whose cases hold image, anatomy_mask, `prepared_affine`,
+        val_data_loader: gives batches of `scripts.loading.Cases` whose cases hold image, anatomy_mask, `prepared_affine`,
             `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
         classifier: answers findings with scores and evidence.
         calibration: probabilities and thresholds.
@@ -58,7 +58,7 @@ class AnatomyInference(Evaluator):
         return {"case_ids": batchdata["case_ids"], "answers": answers, "anatomies": self.classifier.network.anatomies}
 
     def findings(self, case: dict[str, Any]) -> list[dict[str, Any]]:
-        """Entries of predictions.jsonl for one prepared volume; see `scripts.data.predictions`."""
+        """Entries of predictions.jsonl for one prepared volume; see `scripts.predictions.predictions`."""
         device = self.classifier.network.temperature.device
         answer = self.classifier(case["image"].to(device), case["anatomy_mask"][0].to(device), evidence=True)
         labels, scores = [finding.label for finding in self.classifier.prompts], answer.scores.tolist()

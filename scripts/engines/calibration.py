@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from scripts.data.queries import film_queries
 from scripts.engines.localization_evaluator import finding_mask, has_place
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers.calibration import Calibration, fit_probability
 from scripts.inferers.phrase_grounder import phrase_features
 from scripts.inferers.phrase_localizer import PhraseLocalizer
+from scripts.inferers.queries import film_queries
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
 from scripts.metrics.classification import choose_threshold
 from scripts.metrics.localization import HEAT_CUTS, iou_at_thresholds, min_max
@@ -38,7 +38,7 @@ def calibrate(
 
     Args:
         localizer: encodes films and phrases.
-        loader: validation films in batches of `scripts.data.FilmCollate`.
+        loader: validation films in batches of `scripts.loading.FilmCollate`.
         pool: phrases for each label.
         device: device of the network.
         classifier: its decision threshold for each label is chosen too; None leaves labels out.

@@ -25,7 +25,7 @@ from scripts.engines.exam_rows import (
     stated_findings,
     view_of,
 )
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers.exam_calibration import SIGMAS, ExamCalibration, choose_smoothing
 from scripts.inferers.exam_findings import ExamFindings
 from scripts.metrics.localization import HEAT_CUTS
@@ -41,7 +41,7 @@ class ExamEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.Cases`.
+        val_data_loader: gives batches of `scripts.loading.Cases`.
         findings: answers prompts.
         calibration: what validation taught.
         val_handlers: Ignite or MONAI handlers.

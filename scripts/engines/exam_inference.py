@@ -7,13 +7,13 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
-from scripts.data.phrases import is_groundable
-from scripts.data.predictions import PredictionWriter
 from scripts.engines.exam_evaluator import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
 from scripts.inferers.exam_calibration import ExamCalibration
 from scripts.inferers.exam_findings import ExamFindings
 from scripts.networks import ExamEmbeddings
+from scripts.predictions.predictions import PredictionWriter
+from scripts.reports.phrases import is_groundable
 
 
 class ExamInference(Evaluator):
@@ -29,7 +29,7 @@ class ExamInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.Cases`.
+        val_data_loader: gives batches of `scripts.loading.Cases`.
         findings: answers prompts.
         calibration: probabilities, thresholds, how heat maps are smoothed and where they are cut.
         writer: receives the predictions; they stand in its folder when the run has ended well.
@@ -121,7 +121,7 @@ class ExamInference(Evaluator):
 
 
 def panels(case: dict[str, Any], exam: ExamEmbeddings, located: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Arguments of `scripts.handlers.exam_overlays.exam_picture` for each image: its attention, and its most probable finding."""
+    """Arguments of `scripts.figures.exam_overlays.exam_picture` for each image: its attention, and its most probable finding."""
     shown = []
     for place, (index, weight) in enumerate(zip(case["image_places"], exam.attention[0].tolist(), strict=True)):
         title = f"image {index}, attention {weight:.2f}"

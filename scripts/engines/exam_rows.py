@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.data.masks import read_mask
 from scripts.inferers.exam_calibration import ExamCalibration
 from scripts.inferers.finding_calibration import FindingCalibration
 from scripts.inferers.regions import Region, regions_from_map
@@ -21,6 +20,7 @@ from scripts.metrics.localization import (
     min_max,
     pointing_game,
 )
+from scripts.predictions.masks import read_mask
 
 SIZE_LIMITS = (0.05, 0.2)  # shares of an image's area that separate small, medium and large lesions
 LEAST_REGION, MOST_REGIONS = 0.003, 3  # share of an image's area that a region covers at least; regions of a finding on an image

@@ -9,11 +9,11 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from scripts.data.masks import read_mask
-from scripts.data.queries import Query, film_queries
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
+from scripts.inferers.queries import Query, film_queries
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
 from scripts.metrics.localization import THRESHOLDS, boxes_to_mask, cnr, dice, iou_at_thresholds, pointing_game
+from scripts.predictions.masks import read_mask
 
 SIZE_LIMITS = (0.015, 0.06)  # shares of a film's area that separate small, medium and large findings
 
@@ -22,17 +22,17 @@ class LocalizationEvaluator(Evaluator):
     """Ask every film for what is there, for what is not, and for what cannot be pointed at.
 
     The output of a batch is {"phrases": rows, "labels": rows, "answers": [(record, queries, answers)]}; a row is a dict of
-    plain values, and `scripts.handlers.LocalizationReport` makes tables of them. Localization is scored in native pixels on the
-    whole film.
+    plain values, and `scripts.handlers.reports.LocalizationReport` makes tables of them. Localization is scored in native
+    pixels on the whole film.
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.FilmCollate`.
+        val_data_loader: gives batches of `scripts.loading.FilmCollate`.
         grounder: answers phrases with regions.
         classifier: answers labels with probabilities; None leaves classification out.
         truth: "masks" scores against a finding's mask where it has one, "boxes" against its boxes, which is what NIH and RSNA
             give, and which forgives a peak just beside a thin lesion.
-        pool: phrases for each label, see `scripts.data.queries.film_queries`.
+        pool: phrases for each label, see `scripts.inferers.queries.film_queries`.
         val_handlers: Ignite or MONAI handlers.
 
     Raises:

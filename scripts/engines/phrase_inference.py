@@ -7,8 +7,8 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
-from scripts.data.predictions import PredictionWriter
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
+from scripts.predictions.predictions import PredictionWriter
 
 
 class PhraseInference(Evaluator):
@@ -19,7 +19,7 @@ class PhraseInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.FilmCollate`.
+        val_data_loader: gives batches of `scripts.loading.FilmCollate`.
         grounder: answers phrases with regions.
         phrases: asked of every film whose record has no `phrases` of its own.
         writer: receives the predictions; they stand in its folder when the run has ended well.
@@ -63,7 +63,7 @@ class PhraseInference(Evaluator):
 
 
 def predicted_findings(answer: GroundedPhrase) -> list[dict[str, Any]]:
-    """Entries of predictions.jsonl for one phrase on one film; see `scripts.data.predictions`."""
+    """Entries of predictions.jsonl for one phrase on one film; see `scripts.predictions.predictions`."""
     shared = {"label": answer.text, "text": answer.text, "probability": answer.probability, "image_index": 0}
     if not answer.regions:
         return [{**shared, "confidence": 1 - answer.probability}]

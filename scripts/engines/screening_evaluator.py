@@ -8,10 +8,10 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
-from scripts.data.exam_batches import join_images
-from scripts.data.screening import ScreeningTask
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers.screening_calibration import ScreeningCalibration
+from scripts.loading.exam_batches import join_images
+from scripts.loading.screening import ScreeningTask
 from scripts.networks import ExamClassifier
 
 
@@ -22,7 +22,7 @@ class ScreeningEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.Cases`, of exams whose class is known.
+        val_data_loader: gives batches of `scripts.loading.Cases`, of exams whose class is known.
         network: a trained classifier; it is put into eval mode.
         task: which class an exam's label is.
         val_handlers: Ignite or MONAI handlers.

@@ -9,13 +9,13 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from scripts.data.exam_batches import join_images
-from scripts.data.predictions import PredictionWriter
 from scripts.engines.exam_rows import LEAST_REGION, MOST_REGIONS
 from scripts.inferers.exam_localizer import enlarge
 from scripts.inferers.regions import regions_from_map
 from scripts.inferers.screening_calibration import ScreeningCalibration
+from scripts.loading.exam_batches import join_images
 from scripts.networks import ExamClassifier
+from scripts.predictions.predictions import PredictionWriter
 
 HEAT_CUT = 0.5  # of what the strongest place of the exam adds: from there on a place belongs to a region
 
@@ -27,11 +27,11 @@ class ScreeningInference(Evaluator):
     that adds at least an even share of what all images add to this class. `confidence` is small where the decision nearly tips
     over (`ScreeningCalibration.confidence`): exams reviewed from the smallest up show most errors first.
 
-    The output of a batch is {"pictures": [(case id, panels)]}, see `scripts.handlers.exam_overlays`.
+    The output of a batch is {"pictures": [(case id, panels)]}, see `scripts.figures.exam_overlays`.
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.data.Cases`.
+        val_data_loader: gives batches of `scripts.loading.Cases`.
         network: a trained classifier; it is put into eval mode.
         calibration: temperature and threshold.
         size: side of the heat maps in pixels: the square that the images were fitted into.
@@ -118,7 +118,7 @@ def deciding_images(totals: NDArray) -> NDArray[np.bool_]:
 
 
 def panel(case: dict[str, Any], image: dict[str, Any], said: str) -> dict[str, Any]:
-    """Arguments of `scripts.handlers.exam_overlays.exam_picture` for one image."""
+    """Arguments of `scripts.figures.exam_overlays.exam_picture` for one image."""
     title = f"image {image['index']}, attention {image['attention']:.2f}, adds {image['total']:+.2f} to {said}"
     return {
         "path": case["record"]["images"][image["index"]],

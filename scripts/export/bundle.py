@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.data.files import atomic_path, sha256_of, write_atomically, write_json_atomically
-from scripts.errors import UserError
 from scripts.export.code import copy_code, modules_of, names_in, other_packages
 from scripts.export.configs import image_only_network, requirements, stand_alone_configs, stand_alone_metadata
 from scripts.export.rules import SCHEMA, faults_of, too_large
+from scripts.files.atomic import atomic_path, sha256_of, write_atomically, write_json_atomically
+from scripts.files.errors import UserError
 from scripts.weights import export_weights
 from scripts.weights.model_file import read_state
 

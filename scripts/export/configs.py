@@ -12,7 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks.image_only import ImageOnly
 from scripts.weights.model_file import read_state
 

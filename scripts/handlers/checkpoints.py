@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
-from scripts.data.files import atomic_path
-from scripts.errors import UserError
+from scripts.files.atomic import atomic_path
+from scripts.files.errors import UserError
 
 logger = logging.getLogger(__name__)
 

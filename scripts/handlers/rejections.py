@@ -2,7 +2,7 @@
 
 from ignite.engine import Engine, Events
 
-from scripts.data.rejected import RejectionLog
+from scripts.files.rejected import RejectionLog
 
 
 class RejectionHandler:

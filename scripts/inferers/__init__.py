@@ -10,5 +10,6 @@ from scripts.inferers.exam_zero_shot import class_directions as class_directions
 from scripts.inferers.finding_calibration import FindingCalibration as FindingCalibration
 from scripts.inferers.phrase_grounder import PhraseGrounder as PhraseGrounder
 from scripts.inferers.phrase_localizer import PhraseLocalizer as PhraseLocalizer
+from scripts.inferers.queries import phrase_pool as phrase_pool
 from scripts.inferers.screening_calibration import ScreeningCalibration as ScreeningCalibration
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier as ZeroShotClassifier

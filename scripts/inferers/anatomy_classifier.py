@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from scipy.ndimage import find_objects
 from torch import Tensor
 
-from scripts.data.anatomy_prompts import FindingPrompts
-from scripts.data.published_volumes import published_window
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.networks import FVLM
 from scripts.networks.anatomy_pooling import anatomy_tokens
 from scripts.networks.fvlm import unit_length
-from scripts.transforms.volume_preparation import organ_window
+from scripts.preparation.published_volumes import published_window
+from scripts.preparation.volume import organ_window
+from scripts.reports.by_anatomy.prompts import FindingPrompts
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 Window = tuple[slice, slice, slice]
 MOST_PROMPTS = 256  # texts encoded at a time

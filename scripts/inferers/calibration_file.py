@@ -6,8 +6,8 @@ from typing import Self
 
 import torch
 
-from scripts.data.files import atomic_path
-from scripts.errors import UserError
+from scripts.files.atomic import atomic_path
+from scripts.files.errors import UserError
 
 
 class CalibrationFile:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers.exam_localizer import ExamLocalizer
 from scripts.inferers.exam_zero_shot import ExamZeroShot
 from scripts.networks import ExamEmbeddings

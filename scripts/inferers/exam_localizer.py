@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers.phrase_localizer import smoothing
 from scripts.losses.exam_alignment import ASSIGNMENT_TEMPERATURE, assignments
 from scripts.networks import ExamEmbeddings, NasVLM
 from scripts.networks.fvlm import unit_length
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 SCORE_LEVELS = ("exam", "region")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers.exam_localizer import SCORE_LEVELS, ExamLocalizer
 from scripts.networks import ExamEmbeddings
 
@@ -62,7 +62,7 @@ def class_directions(
 
     Args:
         localizer: encodes the wordings.
-        prompts: see `scripts.data.read_prompts`; a label without "signs" is its own sign.
+        prompts: see `scripts.reports.read_prompts`; a label without "signs" is its own sign.
         class_of: position of the class by an exam's label.
 
     Raises:

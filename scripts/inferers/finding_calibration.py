@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers.calibration_file import CalibrationFile
 from scripts.metrics.classification import choose_threshold
 

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scripts.data.phrases import is_groundable
 from scripts.inferers.calibration import Calibration, standing
 from scripts.inferers.phrase_localizer import FilmEmbeddings, PhraseLocalizer
 from scripts.inferers.regions import Region, regions_from_map
 from scripts.metrics.localization import min_max
+from scripts.reports.phrases import is_groundable
 from scripts.transforms.letterbox import Letterbox
 
 MIN_REGION_FRACTION = 0.001
@@ -46,7 +46,7 @@ class GroundedPhrase:
 class PhraseGrounder:
     """Answer phrases on films with regions.
 
-    A phrase gets no region when it denies or describes normality (`scripts.data.phrases`), or when its probability on the
+    A phrase gets no region when it denies or describes normality (`scripts.reports.phrases`), or when its probability on the
     film stays below the threshold that validation chose.
 
     Args:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from scripts.data.reports import clean_sentence, report_sentences
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.networks import AFLoc
+from scripts.reports.sections import clean_sentence, report_sentences
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 
 # Maps of the image encoder, and how many of their cells lie along one of the sentence level's.
 MAP_LEVELS = {"sentences": 1.0, "words": 2.0, "report": 0.5}
@@ -49,7 +49,7 @@ class PhraseLocalizer:
             activation map of the report head, for networks trained on whole reports alone). Several are each brought to mean 0
             and deviation 1, and added.
         batch_size: phrases encoded at a time.
-        clean: brings a phrase into the form of training captions; `scripts.data.published_reports.published_prompt` for parity.
+        clean: brings a phrase into the form of training captions; `scripts.reports.published.published_prompt` for parity.
 
     Raises:
         ValueError: no level, or an unknown one.

@@ -1,7 +1,7 @@
 """How well findings are told from prompts while a training goes on."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
@@ -12,29 +12,26 @@ from ignite.metrics.metric import reinit__is_reduced
 
 from scripts.metrics.bootstrap import macro, weighted_auc
 
-if TYPE_CHECKING:
-    from scripts.inferers.anatomy_classifier import AnatomyClassifier
-
 
 class ZeroShotAUC(Metric):
     """Mean over findings of the AUC of fVLM's zero-shot scores, from the embeddings that a validation makes anyway.
 
     A validation sees the middle of each volume and drops anatomies that its faces cut; an evaluation looks at each anatomy in a
     window of its own (`scripts.inferers.AnatomyClassifier`). So this follows a training; the figure to report is the evaluation's.
-    On all ranks together. Reads the records of `scripts.data.AnatomyCollate`'s batch and what
+    On all ranks together. Reads the records of `scripts.loading.AnatomyCollate`'s batch and what
     `scripts.engines.VisionLanguageEvaluator` gives for `scripts.networks.FVLM`. NaN where no finding is both present and absent.
 
     Args:
         classifier: makes a classifier of the network that is trained; asked for once an epoch, because it remembers its prompts.
     """
 
-    def __init__(self, classifier: "Callable[[], AnatomyClassifier]") -> None:
+    def __init__(self, classifier: Callable[[], Any]) -> None:
         self.classifier = classifier
         super().__init__()
 
     @reinit__is_reduced
     def reset(self) -> None:
-        self._fresh: AnatomyClassifier | None = None
+        self._fresh: Any = None
         self._rows = []
 
     def iteration_completed(self, engine: Engine) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import BertConfig, BertModel
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 
 
 def load_bert(source: str | dict[str, Any], pretrained: bool) -> BertModel:

@@ -114,7 +114,7 @@ class FVLM(nn.Module):
         normal: Tensor,
         text_ids: Tensor,
     ) -> tuple[AnatomyEmbeddings, AnatomyTexts]:
-        """Embed volumes and texts of a batch as `scripts.data.AnatomyCollate` gives it.
+        """Embed volumes and texts of a batch as `scripts.loading.AnatomyCollate` gives it.
 
         Args:
             images: [B, 1, D, H, W] in [0, 1].

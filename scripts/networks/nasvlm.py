@@ -113,7 +113,7 @@ class NasVLM(nn.Module):
         sentence_region: Tensor,
         sentence_finding: Tensor,
     ) -> tuple[ExamEmbeddings, ExamTexts]:
-        """Embed images and sentences of a batch as `scripts.data.ExamCollate` gives it.
+        """Embed images and sentences of a batch as `scripts.loading.ExamCollate` gives it.
 
         Args:
             images: all images of the batch, [V, 3, H, W].

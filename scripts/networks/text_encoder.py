@@ -69,7 +69,7 @@ class TextEncoder(nn.Module):
         word_lengths: Tensor,
         sentence_lengths: Tensor,
     ) -> TextEmbeddings:
-        """Embed tokenized reports as `scripts.data.tokenizers.ReportTokenizer` gives them.
+        """Embed tokenized reports as `scripts.reports.tokens.tokenizers.ReportTokenizer` gives them.
 
         Args:
             tokens, attention_mask: [B, L].

@@ -11,7 +11,7 @@ from monai.networks.blocks import MLPBlock
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks.volume_stem import VolumeStem
 
 

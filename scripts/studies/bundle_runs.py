@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.files import write_json_atomically
-from scripts.errors import UserError
+from scripts.files.atomic import write_json_atomically
+from scripts.files.errors import UserError
 
 ASKED, DONE, CHECKPOINT = "asked.json", "done.json", "checkpoint_last.pt"
 

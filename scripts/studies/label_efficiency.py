@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from scripts.data.files import atomic_path
-from scripts.handlers.tables import cell, write_csv
-from scripts.handlers.tracking import MLflowTracker
+from scripts.figures.label_efficiency import label_efficiency_figure
+from scripts.files.atomic import atomic_path
+from scripts.handlers.reports.tables import cell, write_csv
 from scripts.metrics.label_efficiency import compare_cells, summarize_cell
 from scripts.studies.bundle_runs import BundleRuns
-from scripts.studies.figures import label_efficiency_figure
 from scripts.studies.plan import StudyPlan
+from scripts.tracking.recorder import MLflowTracker
 
 logger = logging.getLogger(__name__)
 

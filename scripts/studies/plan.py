@@ -7,7 +7,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 
 KEYS = (
     "pretraining_bundle",

@@ -1,5 +1,6 @@
-"""Reading films and volumes, and dictionary transforms that MONAI lacks."""
+"""Dictionary transforms that MONAI lacks."""
 
+from scripts.transforms.captions import Captiond as Captiond
 from scripts.transforms.dictionary import Letterboxd as Letterboxd
 from scripts.transforms.dictionary import LoadFilmd as LoadFilmd
 from scripts.transforms.dictionary import NormalizeHalfd as NormalizeHalfd

@@ -8,8 +8,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from scripts.readers.film import read_film
 from scripts.transforms.letterbox import Letterbox
-from scripts.transforms.reading import read_film
 
 
 class LoadFilmd(MapTransform):
@@ -21,7 +21,7 @@ class LoadFilmd(MapTransform):
         Compose([LoadFilmd(keys="image"), Letterboxd(keys="image", size=224), NormalizeHalfd(keys="image")])
 
     Raises:
-        ReadError: the file is no film; see `scripts.transforms.reading.read_film`.
+        ReadError: the file is no film; see `scripts.readers.film.read_film`.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

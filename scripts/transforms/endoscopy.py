@@ -9,10 +9,11 @@ import torch
 from monai.transforms import MapTransform, RandAffine, Randomizable
 from torch import Tensor
 
-from scripts.transforms.endoscopy_reading import read_frame
-from scripts.transforms.endoscopy_view import EndoscopyView, find_field_of_view
-from scripts.transforms.picture_cache import PictureCache
-from scripts.transforms.read_error import ReadError
+from scripts.files.read_error import ReadError
+from scripts.readers.field_of_view import find_field_of_view
+from scripts.readers.frame import read_frame
+from scripts.readers.picture_cache import PictureCache
+from scripts.transforms.endoscopy_view import EndoscopyView
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from monai.transforms import Randomizable
 
-from scripts.transforms.read_error import ReadError
-from scripts.transforms.volume_preparation import SMALLEST, SPACING, prepare_volume, read_prepared
-from scripts.transforms.volume_reading import merge_labels, read_anatomies, read_volume
+from scripts.files.read_error import ReadError
+from scripts.preparation.volume import SMALLEST, SPACING, prepare_volume, read_prepared
+from scripts.readers.volume import merge_labels, read_anatomies, read_volume
 
 
 class LoadPreparedd(Randomizable):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scripts.errors import ConversionError
+from scripts.files.errors import ConversionError
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.networks.image_encoder import RESNETS
 from scripts.weights.published import bert_sizes, layout_faults, plain_tensors, write_converted

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from scripts.data.files import atomic_path
-from scripts.errors import UserError
+from scripts.files.atomic import atomic_path
+from scripts.files.errors import UserError
 from scripts.networks import FVLM, AFLoc, ExamClassifier, NasVLM
 from scripts.weights.loading import load_afloc, load_exam_classifier, load_fvlm, load_nasvlm
 from scripts.weights.model_file import read_state

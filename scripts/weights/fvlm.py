@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scripts.errors import ConversionError
+from scripts.files.errors import ConversionError
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.weights.published import bert_sizes, layout_faults, plain_tensors, write_converted
 from scripts.weights.restricted import read_checkpoint

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks import FVLM, AFLoc, ExamClassifier, ImageEncoder, NasVLM, TextEncoder
 from scripts.weights.fvlm import build_fvlm
 from scripts.weights.model_file import check_preprocessing, filled, read_state

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 
 Network = TypeVar("Network", bound=nn.Module)
 

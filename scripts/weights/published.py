@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scripts.data.files import atomic_path, sha256_of
-from scripts.errors import ConversionError
+from scripts.files.atomic import atomic_path, sha256_of
+from scripts.files.errors import ConversionError
 
 FORMAT = 1
 """Of the files that conversions write."""

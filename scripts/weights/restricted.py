@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.serialization import UNSAFE_MESSAGE, get_unsafe_globals_in_checkpoint, safe_globals
 
-from scripts.errors import ConversionError
+from scripts.files.errors import ConversionError
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scripts.data.anatomy_prompts import read_anatomy_prompts
-from scripts.data.text_models import train_text_model
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.losses import FVLMLoss
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.networks.fvlm import unit_length
+from scripts.reports.by_anatomy.prompts import read_anatomy_prompts
+from scripts.reports.tokens.text_models import train_text_model
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 from tests.benchmarks.measure import GIB, extra_memory, print_table, seconds
 
 VOLUME, PADDED = (112, 256, 352), 384

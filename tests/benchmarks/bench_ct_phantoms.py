@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from scripts.networks.volume_stem import DensityStatistics
-from scripts.phantoms.ct_body import IDS
-from scripts.phantoms.ct_case import make_case
-from scripts.phantoms.ct_plan import FINDINGS
+from scripts.phantoms.ct.body import IDS
+from scripts.phantoms.ct.case import make_case
+from scripts.phantoms.ct.plan import FINDINGS
 from tests.benchmarks.measure import print_table
 
 SPACING, SHAPE, BLOCK = np.array([4.0, 4.0, 6.0]), (96, 72, 76), (4, 4, 4)

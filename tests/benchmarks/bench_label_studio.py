@@ -19,10 +19,10 @@ from label_studio_sdk import LabelStudio
 from integrations.label_studio.client import connect
 from integrations.label_studio.pull import pull
 from integrations.label_studio.push import push
-from integrations.label_studio.server import running
+from integrations.label_studio.server.process import running
 from integrations.label_studio.workspace import Workspace
-from scripts.data.datalist import save_datalist
-from scripts.data.predictions import PredictionWriter
+from scripts.datalists.datalist import save_datalist
+from scripts.predictions.predictions import PredictionWriter
 from tests.benchmarks.measure import print_table
 
 FILMS, SIDE, PORT = 1000, 512, 18080

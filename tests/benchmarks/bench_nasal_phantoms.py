@@ -26,8 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from scripts.phantoms.nasal_case import PhantomExam, make_case
-from scripts.phantoms.nasal_plan import CLASSES, SITES
+from scripts.phantoms.nasal.case import PhantomExam, make_case
+from scripts.phantoms.nasal.plan import CLASSES, SITES
 from tests.benchmarks.measure import print_table, seconds
 
 Samples = list[tuple[dict[str, np.ndarray], int]]

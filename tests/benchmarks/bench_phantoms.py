@@ -28,8 +28,8 @@ from tqdm import tqdm
 from scripts.engines.localization_evaluator import SIZE_LIMITS
 from scripts.metrics.localization import cnr, iou_at_thresholds, min_max, pointing_game
 from scripts.networks import ImageEncoder
-from scripts.phantoms.cxr_case import make_case
-from scripts.phantoms.cxr_plan import LABELS
+from scripts.phantoms.cxr.case import make_case
+from scripts.phantoms.cxr.plan import LABELS
 from scripts.transforms.letterbox import Letterbox
 from tests.benchmarks.measure import print_table
 

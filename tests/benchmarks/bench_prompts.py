@@ -13,12 +13,12 @@ from pathlib import Path
 import cv2
 import torch
 
-from scripts.data.text_models import train_text_model
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.inferers.phrase_localizer import PhraseLocalizer
-from scripts.phantoms.cxr_case import make_case
+from scripts.phantoms.cxr.case import make_case
+from scripts.readers.film import read_film
+from scripts.reports.tokens.text_models import train_text_model
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from scripts.transforms.letterbox import Letterbox
-from scripts.transforms.reading import read_film
 from tests.benchmarks.measure import print_table, seconds
 from tests.benchmarks.paper_size import BERT_BASE, make_films, make_network
 

@@ -23,9 +23,9 @@ from mlflow import MlflowClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.handlers.tracking import MLflowTracker
+from scripts.tracking.recorder import MLflowTracker
 from tests.benchmarks.measure import print_table
-from tests.handlers.test_tracking_postgres import Cluster, programs
+from tests.tracking.test_postgres import Cluster, programs
 
 METRICS = 20
 

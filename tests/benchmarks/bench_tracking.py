@@ -27,7 +27,7 @@ from monai.inferers import SimpleInferer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from scripts.handlers.tracking import MLflowTracker
+from scripts.tracking.recorder import MLflowTracker
 
 
 def make_trainer(iterations: int) -> SupervisedTrainer:

@@ -18,17 +18,8 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, zoom
 
-from scripts.transforms.volume_preparation import (
-    MARGIN,
-    SMALLEST,
-    SPACING,
-    STEPS,
-    WINDOW,
-    PreparedVolume,
-    prepare_volume,
-    read_prepared,
-)
-from scripts.transforms.volume_reading import read_anatomies, read_volume
+from scripts.preparation.volume import MARGIN, SMALLEST, SPACING, STEPS, WINDOW, PreparedVolume, prepare_volume, read_prepared
+from scripts.readers.volume import read_anatomies, read_volume
 from tests.benchmarks.measure import GIB, extra_memory, print_table, seconds
 
 RAW, SMALL_RAW = (512, 512, 300), (64, 64, 32)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.data.ct_preparation import prepare_datalist
-from scripts.data.datalist import load_datalist
-from scripts.data.predictions import read_predictions
+from scripts.datalists.datalist import load_datalist
 from scripts.phantoms.ct import write_phantoms
+from scripts.predictions.predictions import read_predictions
+from scripts.preparation.prepare import prepare_datalist
 from scripts.weights import load_fvlm
 from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from tests.bundles.commands import Bundle
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.data.datalist import case_id, load_datalist, save_datalist
-from scripts.data.masks import read_mask
-from scripts.data.predictions import read_predictions
+from scripts.datalists.datalist import case_id, load_datalist, save_datalist
 from scripts.engines.localization_evaluator import finding_mask
 from scripts.phantoms.cxr import write_phantoms
+from scripts.predictions.masks import read_mask
+from scripts.predictions.predictions import read_predictions
 from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 
 CXR = Bundle("cxr_localization")

@@ -12,10 +12,10 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
-from scripts.data.datalist import load_datalist
-from scripts.data.predictions import read_predictions
-from scripts.errors import UserError
+from scripts.datalists.datalist import load_datalist
+from scripts.files.errors import UserError
 from scripts.handlers import CheckpointHandler
+from scripts.predictions.predictions import read_predictions
 from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 from tests.bundles.nasal_exams import BROKEN, small_exams
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from scripts.data.datalist import load_datalist
-from scripts.data.predictions import read_predictions
-from scripts.errors import UserError
+from scripts.datalists.datalist import load_datalist
+from scripts.files.errors import UserError
 from scripts.networks import ExamClassifier
+from scripts.predictions.predictions import read_predictions
 from scripts.weights import load_nasvlm
 from tests.bundles.commands import TWO_RANKS, Bundle
 from tests.bundles.nasal_exams import BROKEN, small_exams

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from scripts.data.datalist import check_datalist, load_datalist, save_datalist
-from scripts.data.predictions import read_predictions
-from scripts.data.sources import endoscopy
+from scripts.datalists.datalist import check_datalist, load_datalist, save_datalist
+from scripts.datalists.sources import endoscopy
+from scripts.predictions.predictions import read_predictions
+from scripts.readers.field_of_view import find_field_of_view
+from scripts.readers.frame import read_frame
 from scripts.transforms import LoadEndoscopyd
-from scripts.transforms.endoscopy_reading import read_frame
-from scripts.transforms.endoscopy_view import find_field_of_view
 from tests.bundles.commands import Bundle
 
 NASAL = Bundle("nasal_pretraining")

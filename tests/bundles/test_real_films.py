@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from scripts.data.datalist import check_datalist, save_datalist
-from scripts.data.sources import SOURCES
+from scripts.datalists.datalist import check_datalist, save_datalist
+from scripts.datalists.sources import SOURCES
 from tests.bundles.commands import Bundle
 from tests.real_films import lay_out_case_notes, lay_out_nih
 

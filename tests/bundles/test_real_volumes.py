@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scripts.data.predictions import read_predictions
+from scripts.predictions.predictions import read_predictions
 from tests.bundles.commands import Bundle
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,10 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
-from scripts.data.files import sha256_of
-from scripts.data.predictions import read_predictions
-from scripts.handlers import MLflowTracker
-from scripts.handlers.tracking_models import register_model
+from scripts.files.atomic import sha256_of
+from scripts.predictions.predictions import read_predictions
+from scripts.tracking import MLflowTracker
+from scripts.tracking.models import register_model
 from tests.bundles.commands import Bundle
 
 BUNDLES = ["ct_anatomy_zeroshot", "cxr_localization", "nasal_pretraining", "npc_screening"]

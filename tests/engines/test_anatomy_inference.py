@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.anatomy_prompts import FindingPrompts
 from scripts.engines.anatomy_inference import AnatomyInference, key_slice, located
 from scripts.inferers.anatomy_classifier import AnatomyAnswer, Evidence
 from scripts.inferers.finding_calibration import FindingCalibration
-from scripts.transforms.volume_preparation import prepare_volume
-from scripts.transforms.volume_reading import read_volume
+from scripts.preparation.volume import prepare_volume
+from scripts.readers.volume import read_volume
+from scripts.reports.by_anatomy.prompts import FindingPrompts
 
 SHAPE, PATCH = (16, 12, 10), (2, 4, 4)
 # Columns: where the axes x, y, z of the stored volume run, in mm of RAS.

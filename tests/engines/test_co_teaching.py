@@ -10,10 +10,10 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scripts.data.dataset import EpochSampler
 from scripts.engines import CoTeaching, VisionLanguageTrainer, new_partner
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.handlers import CheckpointHandler
+from scripts.loading.dataset import EpochSampler
 from scripts.losses import FVLMLoss
 from tests.losses.small_anatomies import CASES, Small, batch
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.dataset import Cases
-from scripts.data.masks import write_mask
-from scripts.data.predictions import PredictionWriter, read_predictions
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.engines import ExamEvaluator, ExamInference, calibrate_exams
-from scripts.errors import UserError
-from scripts.handlers import ExamEmbeddingFile
+from scripts.figures import ExamEmbeddingFile
+from scripts.files.errors import UserError
 from scripts.inferers import ExamCalibration, ExamFindings, ExamLocalizer
 from scripts.inferers.exam_calibration import LEAST_LESIONS, SIGMAS
+from scripts.loading.dataset import Cases
+from scripts.predictions.masks import write_mask
+from scripts.predictions.predictions import PredictionWriter, read_predictions
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 from scripts.transforms.letterbox import Letterbox
 from tests.small_nasvlm import SENTENCES, new_network, write_text_model
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from scripts.data.masks import write_mask
 from scripts.engines.exam_rows import (
     PlacedFinding,
     diagnosis_row,
@@ -16,6 +15,7 @@ from scripts.engines.exam_rows import (
     view_of,
 )
 from scripts.inferers import ExamCalibration
+from scripts.predictions.masks import write_mask
 
 WHO = {"case_id": "e1", "patient_id": "p1"}
 RECORD = {

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.dataset import Cases
-from scripts.data.predictions import PredictionWriter, read_predictions
-from scripts.data.screening import screening_task
 from scripts.engines import ScreeningEvaluator, ScreeningInference
 from scripts.engines.screening_inference import deciding_images
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers import ScreeningCalibration
+from scripts.loading.dataset import Cases
+from scripts.loading.screening import screening_task
 from scripts.networks import ExamClassifier, ExamEncoder
+from scripts.predictions.predictions import PredictionWriter, read_predictions
 from scripts.transforms.letterbox import Letterbox
 from tests.small_nasvlm import new_image_encoder
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from scripts.errors import UserError
 from scripts.export import export_bundle
 from scripts.export.bundle import SUMS
 from scripts.export.configs import stand_alone_configs
 from scripts.export.rules import LARGEST, faults_of, too_large
+from scripts.files.errors import UserError
 from tests.export.trial import BUNDLES, ROOT
 
 CXR = ROOT / "bundles" / "cxr_localization"

@@ -3,8 +3,8 @@
 import json
 import zipfile
 
+from tests.commands.test_cli import run
 from tests.export.trial import ROOT
-from tests.test_cli import run
 
 CXR = ROOT / "bundles" / "cxr_localization"
 

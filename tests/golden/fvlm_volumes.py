@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.anatomy_table import AnatomyTable, read_label_table
+from scripts.reports.by_anatomy.table import AnatomyTable, read_label_table
 
 
 def golden_volume(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.weights import load_afloc
 from tests.small_afloc import EPOCH_LENGTH, EPOCHS, new_run
 

@@ -3,8 +3,8 @@ import json
 import pytest
 from ignite.engine import Engine
 
-from scripts.data.rejected import RejectionLog
-from scripts.errors import TooManyRejected
+from scripts.files.errors import TooManyRejected
+from scripts.files.rejected import RejectionLog
 from scripts.handlers import RejectionHandler
 
 

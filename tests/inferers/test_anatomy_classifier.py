@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from scripts.data.anatomy_prompts import FindingPrompts
-from scripts.data.text_models import train_text_model
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
+from scripts.reports.by_anatomy.prompts import FindingPrompts
+from scripts.reports.tokens.text_models import train_text_model
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 PATCH, NAMES = (4, 8, 8), ["lung", "heart", "aorta"]
 PROMPTS = [

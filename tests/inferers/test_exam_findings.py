@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from scripts.data.text_tokenizer import TextTokenizer
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers import ExamFindings, ExamLocalizer, class_directions
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 from tests.small_nasvlm import new_batch, new_network, write_text_model
 
 PROMPTS = {

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from scripts.data.text_tokenizer import TextTokenizer
 from scripts.inferers import ExamLocalizer, ExamZeroShot
 from scripts.inferers.exam_localizer import enlarge
 from scripts.networks import ExamEmbeddings
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 from tests.small_nasvlm import SENTENCES, new_batch, new_network, write_text_model
 
 ANSWERS = {"NOR": ["The nasopharynx is smooth.", "Both fossae are clear."], "NPC": ["An ulcerated mass fills the right fossa."]}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers import FindingCalibration
 
 

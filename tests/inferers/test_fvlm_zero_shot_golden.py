@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.anatomy_prompts import read_anatomy_prompts
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
+from scripts.reports.by_anatomy.prompts import read_anatomy_prompts
 from tests.golden.fvlm_fill import golden_images, golden_masks, golden_network
 
 

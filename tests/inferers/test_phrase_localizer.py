@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.inferers import PhraseLocalizer
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from tests.small_afloc import new_network, report, write_text_model
 
 

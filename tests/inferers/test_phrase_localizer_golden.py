@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.published_reports import published_prompt
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.inferers import PhraseLocalizer, ZeroShotClassifier
 from scripts.inferers.phrase_localizer import smoothing
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
+from scripts.reports.published import published_prompt
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
 from tests.golden.arrays import fill
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.inferers import ExamCalibration, ScreeningCalibration
 
 

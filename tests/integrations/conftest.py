@@ -12,10 +12,10 @@ import pytest
 from label_studio_sdk import LabelStudio
 
 from integrations.label_studio.client import connect
-from integrations.label_studio.server import running
+from integrations.label_studio.server.process import running
 from integrations.label_studio.workspace import Workspace
-from scripts.data.datalist import save_datalist
-from scripts.data.predictions import PredictionWriter
+from scripts.datalists.datalist import save_datalist
+from scripts.predictions.predictions import PredictionWriter
 
 MODEL = {"bundle": "test_bundle", "version": "0.1.0", "checkpoint_sha256": "a" * 64, "mlflow_run_id": None}
 

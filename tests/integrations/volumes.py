@@ -9,8 +9,8 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from scripts.data.predictions import PredictionWriter
-from scripts.transforms.volume_reading import read_volume
+from scripts.predictions.predictions import PredictionWriter
+from scripts.readers.volume import read_volume
 from tests.integrations.conftest import MODEL
 
 SHAPE = (22, 18, 14)

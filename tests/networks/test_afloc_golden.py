@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.losses import AFLocLoss, attention_maps
 from scripts.losses.afloc_loss import symmetric_cross_entropy
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from tests.golden.arrays import GoldenArrays, fill, published_names
 
 LOSSES = {"loss": "loss", "report": "global_report_loss", "sentences": "local_sent_loss", "words": "local_word_loss"}

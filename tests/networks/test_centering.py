@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scripts.data.captions import VisionLanguageCollate
-from scripts.data.dataset import CaseDataset
-from scripts.data.reports import report_sentences
-from scripts.data.tokenizers import ReportTokenizer
 from scripts.engines.batches import center_on_first_batch
+from scripts.loading.dataset import CaseDataset
+from scripts.loading.image_batches import VisionLanguageCollate
 from scripts.networks.centering import center_at_start
+from scripts.reports.sections import report_sentences
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from tests.small_afloc import CASES, new_network, reading, write_cases, write_text_model
 
 

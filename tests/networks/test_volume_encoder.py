@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks import VolumeEncoder
 
 SIZE, PATCH, HEADS = (8, 8, 16), (4, 4, 4), 2  # a grid of 2 x 2 x 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.phantoms.cxr_case import PhantomCase, make_case
+from scripts.phantoms.cxr.case import PhantomCase, make_case
 
 FILMS = 250
 

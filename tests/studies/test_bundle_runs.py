@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.studies.bundle_runs import BundleRuns
 
 CONFIG = {

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.studies import StudyPlan
 
 CONFIGS = Path(__file__).resolve().parents[2] / "bundles" / "npc_screening" / "configs"

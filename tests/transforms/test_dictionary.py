@@ -6,9 +6,9 @@ import torch
 from monai.transforms import Compose
 from PIL import Image
 
+from scripts.readers.film import ReadError
 from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
 from scripts.transforms.letterbox import Letterbox
-from scripts.transforms.reading import ReadError
 
 AFLOC_INPUT = [LoadFilmd(keys="image"), Letterboxd(keys="image", size=224), NormalizeHalfd(keys="image")]
 

@@ -7,10 +7,11 @@ import torch
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from scripts.files.read_error import ReadError
+from scripts.readers.field_of_view import find_field_of_view
+from scripts.readers.frame import read_dicom_frames, read_frame
 from scripts.transforms import LoadEndoscopyd, RandExamAffined, RandExamColourd
-from scripts.transforms.endoscopy_reading import read_dicom_frames, read_frame
-from scripts.transforms.endoscopy_view import EndoscopyView, find_field_of_view
-from scripts.transforms.read_error import ReadError
+from scripts.transforms.endoscopy_view import EndoscopyView
 
 SHAPE = (240, 320)
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.files.read_error import ReadError
+from scripts.preparation.volume import prepare_volume
+from scripts.readers.volume import read_volume
 from scripts.transforms import LoadPreparedd, PrepareVolumed
-from scripts.transforms.read_error import ReadError
-from scripts.transforms.volume_preparation import prepare_volume
-from scripts.transforms.volume_reading import read_volume
 
 LOOKUP = np.array([0, 1, 0, 2], np.uint8)
 KNOWN = {1: "a", 2: "b", 3: "c"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.errors import ConversionError
+from scripts.files.errors import ConversionError
 from scripts.weights import load_afloc
 from scripts.weights.afloc import PREFIXES, convert, expected_layout
 from tests.golden.fill import filled_state, filled_tensor

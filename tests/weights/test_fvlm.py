@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from scripts.errors import ConversionError, UserError
+from scripts.files.errors import ConversionError, UserError
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.weights import load_afloc, load_fvlm
 from scripts.weights.fvlm import ANATOMIES, UNUSED, convert, expected_layout, our_state

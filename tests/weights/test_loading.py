@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from scripts.data.tokenizers import ReportTokenizer
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks import AFLoc
+from scripts.reports.tokens.tokenizers import ReportTokenizer
 from scripts.weights import export_weights, load_afloc
 from tests.small_afloc import new_network, report, write_text_model
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from scripts.errors import UserError
+from scripts.files.errors import UserError
 from scripts.networks import ExamClassifier
 from scripts.weights import export_weights, load_exam_classifier, load_nasvlm
 from tests.small_nasvlm import new_batch, new_network, write_text_model

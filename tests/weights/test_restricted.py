@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.errors import ConversionError
+from scripts.files.errors import ConversionError
 from scripts.weights.restricted import Inert, read_checkpoint
 
 

@@ -1,0 +1,1 @@
+"""What the expert has said, read back."""

@@ -1,0 +1,1 @@
+"""A bundle served as an ML backend."""

@@ -1,0 +1,144 @@
+"""What a task of Label Studio asks of a model: which files, which words; and the model's answer as the page draws it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from PIL import Image
+
+from integrations.label_studio.answers.results import found_item
+from integrations.label_studio.answers.validation import PredictionChecker
+from integrations.label_studio.errors import LabelStudioError
+from integrations.label_studio.pages import volume as ct
+from integrations.label_studio.pages.configurations import PHRASE, labels_in
+from integrations.label_studio.pages.preannotations import confidence_of, result_of, sentence_with
+from integrations.label_studio.workspace import Workspace
+from scripts.predictions.masks import read_mask
+
+LOCAL_FILES = "/data/local-files/"
+
+
+class Refused(LabelStudioError):
+    """A task that asks for a file which is not for it."""
+
+
+class TaskQuestion:
+    """A task's files, found, and its answer's form.
+
+    Args:
+        place: the working folder that its project was pushed from.
+        data: of the task.
+        label_config: of its project.
+        task: what the model answers: "cxr", "nasal" or "ct".
+        phrase: what the user has typed; None for all that the model looks for by itself.
+
+    Raises:
+        Refused: images that are not below the working folder's `images`.
+        LabelStudioError: a task of another kind, or without images.
+    """
+
+    def __init__(self, place: Workspace, data: Mapping[str, Any], label_config: str, task: str, phrase: str | None) -> None:
+        self.task, self.phrase, self.label_config = task, phrase, label_config
+        self.report = str(data.get("report", ""))
+        if data.get("task", task) != task:
+            raise LabelStudioError(
+                f"this backend's model is for {task}, the task is of {data['task']}; connect the project to its own"
+            )
+        references = data.get("images") or [data.get("image")]
+        if not isinstance(references, list) or not all(isinstance(reference, str) for reference in references):
+            raise LabelStudioError("the task names no image: its data needs `image`, an address, or `images`, a list of them")
+        self.pictures = [_below(place.images, reference) for reference in references]
+        self.kept = _kept(place, self.pictures[0])
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Of a datalist, with the files that the pictures were rendered from, where `push` has kept them.
+
+        Raises:
+            LabelStudioError: a volume's pictures, whose volume is not known.
+        """
+        files = [str(file) for file in self.pictures] if self.kept is None else self.kept["images"]
+        asked = {} if self.phrase is None else {"phrases": [self.phrase]}
+        if self.task == "nasal":
+            return {"images": files} | asked
+        if self.task == "cxr":
+            return {"image": files[0]} | asked
+        if self.kept is None:
+            raise LabelStudioError("the volume of these pictures is not known here: push it from this working folder")
+        return {"image": files[0], "anatomy_mask": self.kept["volume"]["anatomy_mask"]}
+
+    def draw(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Score and result of a case that the model has answered.
+
+        Raises:
+            LabelStudioError: what the project's page cannot show; all is listed.
+        """
+        if self.task == "ct":
+            pictures = ct.Pictures.from_json(self.kept["volume"])
+            sizes, result = pictures.sizes, ct.result_of(case, pictures)
+        else:
+            sizes = [_size(picture) for picture in self.pictures]
+            result = result_of(case, sizes, self.report, "mask") if self.phrase is None else self._found(case)
+        answer = {"score": confidence_of(case), "result": result}
+        if self.phrase is None:
+            faults = PredictionChecker(self.label_config).faults(answer | {"model_version": ""}, sizes, self.report)
+            if faults:
+                raise LabelStudioError(
+                    f"the project cannot show the answer: {'; '.join(faults)}; push this model's predictions to it"
+                )
+        return answer
+
+    def _found(self, case: dict[str, Any]) -> list[dict[str, Any]]:
+        """Regions of what the user has typed, under the label that it names; without one where it names none."""
+        labels = labels_in(self.label_config).regions
+        label = max((label for label in labels if sentence_with(self.phrase, label)), key=len, default=None)
+        as_list = self.task == "nasal"
+        return [
+            found_item(
+                read_mask(finding["mask"]),
+                label,
+                self.phrase,
+                score=finding["confidence"],
+                image_index=finding["image_index"] if as_list else None,
+            )
+            for finding in case["findings"]
+            if finding["mask"] is not None
+        ]
+
+
+def phrase_of(context: Mapping[str, Any] | None) -> str | None:
+    """The words that a user has typed into the page; None where the call is about something else."""
+    typed = [
+        text
+        for item in (context or {}).get("result") or ()
+        if item.get("type") == "textarea" and item.get("from_name") == PHRASE
+        for text in item["value"].get("text", ())
+    ]
+    return typed[-1].strip() or None if typed else None
+
+
+def _below(images: Path, reference: str) -> Path:
+    """The file that a task shows, which must lie below the image folder."""
+    parts = urlsplit(reference)
+    names = parse_qs(parts.query).get("d", [])
+    if not parts.path.endswith(LOCAL_FILES) or len(names) != 1:
+        raise Refused("a task's images must be addresses of the image folder, as `push` makes them: /data/local-files/?d=...")
+    root = images.resolve()
+    file = (root / names[0]).resolve()
+    if not file.is_relative_to(root) or file == root:
+        raise Refused("an image lies outside the image folder")
+    if not file.is_file():
+        raise LabelStudioError(f"image {file.relative_to(root)} is not there; push the case again from this working folder")
+    return file
+
+
+def _kept(place: Workspace, picture: Path) -> dict[str, Any] | None:
+    """What `push` has kept of the case that a picture shows: one of images/PROJECT/CASE/."""
+    parts = picture.relative_to(place.images.resolve()).parts
+    return place.read_case(parts[0], parts[1]) if len(parts) > 2 else None
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    with Image.open(picture) as image:
+        return image.size

@@ -1,0 +1,1 @@
+"""What the expert sees: configuration and pre-annotations of each kind."""

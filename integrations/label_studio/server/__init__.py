@@ -1,0 +1,1 @@
+"""A Label Studio of your own: installed, started, stopped."""

@@ -1,0 +1,1 @@
+"""What a case is: kinds of records, their files and keys; findings; domains."""

@@ -1,0 +1,97 @@
+"""What a training may learn from: a share of the labels, in nested subsets of patients, and no exam of a held-out centre."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from scripts.datalists.datalist import Datalist
+from scripts.files.errors import UserError
+
+
+def label_fraction(records: Sequence[dict], fraction: float, seed: int) -> list[dict]:
+    """Records of a share of the patients, the same share of every class; at least one patient of each class.
+
+        few = label_fraction(records, 0.01, seed=1)
+
+    The patients of a class stand in an order that depends on the seed alone, a share is the first of them, rounded up: so 1 % is
+    inside 10 %, and that inside the whole. A patient whose records have several classes counts as the rarest of them, by patients.
+
+    Args:
+        records: each with `patient_id` and `label`.
+        fraction: share of the patients, above 0 and at most 1.
+        seed: of the order.
+
+    Returns:
+        records in their own order.
+
+    Raises:
+        UserError: a share out of range, or records without patient or label (all positions are given).
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"label_fraction must be above 0 and at most 1, got {fraction}")
+    nameless = [str(index) for index, record in enumerate(records) if not (record.get("patient_id") and record.get("label"))]
+    if nameless:
+        raise UserError(f"records {', '.join(nameless)} (counted from 0) have no patient_id or no label: add it or leave them out")
+    classes: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        classes[record["patient_id"]].add(record["label"])
+    sizes = Counter(label for labels in classes.values() for label in labels)
+    patients: dict[str, list[str]] = defaultdict(list)
+    for patient in sorted(classes):
+        patients[min(classes[patient], key=lambda label: (sizes[label], label))].append(patient)
+    chosen: set[str] = set()
+    for number, label in enumerate(sorted(patients)):
+        order = np.random.default_rng([seed, number]).permutation(len(patients[label]))
+        # Rounded first, because 0.1 * 30 is a little more than 3.
+        count = int(np.ceil(round(fraction * len(order), 6)))
+        chosen.update(patients[label][index] for index in order[:count])
+    return [record for record in records if record["patient_id"] in chosen]
+
+
+def centres_of(records: Sequence[dict]) -> list[str]:
+    """Centres that records come from, in alphabetical order; a record need not name one."""
+    return sorted({record["site"] for record in records if record.get("site")})
+
+
+def centre_names(centres: Sequence[str]) -> list[str]:
+    """Centres to hold out, in alphabetical order, each once.
+
+    Raises:
+        UserError: a text instead of a list, which would be taken letter by letter.
+    """
+    if isinstance(centres, str):
+        raise UserError(f"held_out must be a list of centres, got '{centres}': write it as \"['{centres}']\"")
+    return sorted(set(centres))
+
+
+def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
+    """Centres to hold out, in alphabetical order, each of them known to the datalist.
+
+    Args:
+        cases: whose records name their centre as `site`.
+        centres: names.
+
+    Raises:
+        UserError: what `centre_names` raises, or centres that no record comes from: a misspelt one would hold out nobody.
+    """
+    centres = centre_names(centres)
+    sites = centres_of([record for records in cases.splits.values() for record in records])
+    unknown = [centre for centre in centres if centre not in sites]
+    if unknown:
+        there = f"it has {', '.join(sites)}" if sites else "its records name no site"
+        raise UserError(f"{cases.path}: held_out names {', '.join(unknown)}, which no exam comes from: {there}. Correct held_out")
+    return centres
+
+
+def outside_centres(cases: Datalist, split: str, centres: Sequence[str]) -> list[dict]:
+    """Records of a split but those of held-out centres.
+
+    Raises:
+        UserError: what `known_centres` raises, or no record left.
+    """
+    held_out = known_centres(cases, centres)
+    records = [record for record in cases.split(split) if record.get("site") not in held_out]
+    if not records:
+        raise UserError(f"{cases.path}: {split} holds no exam outside the held-out centres ({', '.join(held_out)})")
+    return records

@@ -1,0 +1,62 @@
+"""Which phrases a film is asked for in an evaluation: findings that are there, findings that are not, and no findings."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.cases.prompts import prompt_for
+from scripts.datalists.datalist import case_id
+
+# Statements that describe no lesion: a map of them would be noise drawn on a film.
+NOT_GROUNDABLE = (
+    "heart size is normal",
+    "lungs are clear",
+    "no acute cardiopulmonary process",
+    "mediastinal contours are unremarkable",
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A phrase asked of one film.
+
+    kind: "present" (a finding of the record; `finding` is its place in the record), "absent" (a phrase for a label that the record
+    says is not there), "negated" ("no X" for such a label), "not_groundable" (a normal statement).
+    """
+
+    text: str
+    kind: str
+    label: str
+    finding: int | None = None
+
+
+def phrase_pool(records: Sequence[dict]) -> dict[str, list[str]]:
+    """The phrases that the findings of these records use for each label, sorted; AFLoc's prompt where a finding has no text."""
+    pool: dict[str, set[str]] = {}
+    for record in records:
+        for finding in record.get("findings", ()):
+            pool.setdefault(finding["label"], set()).add(_phrase(finding))
+    return {label: sorted(texts) for label, texts in sorted(pool.items())}
+
+
+def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
+    """All phrases that an evaluation asks of one film; the same record and pool always give the same.
+
+    Args:
+        record: a chest X-ray record with findings, or labels, or both.
+        pool: phrases for each label (see `phrase_pool`); absent findings are asked for in these words.
+    """
+    queries = [
+        Query(_phrase(finding), "present", finding["label"], place) for place, finding in enumerate(record.get("findings", ()))
+    ]
+    present = {query.label for query in queries}
+    for label, value in sorted(record.get("labels", {}).items()):
+        if value == 0 and label not in present and label in pool:
+            choice = zlib.crc32(f"{case_id(record)} {label}".encode()) % len(pool[label])
+            queries.append(Query(pool[label][choice], "absent", label))
+            queries.append(Query(f"no {label.lower()}", "negated", label))
+    return queries + [Query(text, "not_groundable", "") for text in NOT_GROUNDABLE]
+
+
+def _phrase(finding: dict) -> str:
+    return finding.get("text") or prompt_for(finding["label"])

@@ -1,0 +1,48 @@
+"""Prompt tables of films and exams."""
+
+import json
+
+import pytest
+
+from scripts.datalists.sources import chexlocalize, mimic_cxr, nih_chestxray14
+from scripts.files.errors import UserError
+from scripts.inferers.phrase_localizer import clean_phrase
+from scripts.phantoms.nasal.words import prompt_table
+from scripts.reports import read_prompts
+
+
+def test_the_table_that_ships_asks_for_what_the_phantoms_show(tmp_path):
+    table = read_prompts("nasal")
+    assert list(table)[:3] == ["NOR", "BH", "NPC"] and set(table) == set(prompt_table())
+    (tmp_path / "own.json").write_text(json.dumps(table))
+    assert read_prompts(tmp_path / "own.json") == table
+
+
+def test_the_table_of_films_asks_for_every_label_that_a_source_gives():
+    labels = {*chexlocalize.LABELS, *mimic_cxr.LABELS, *nih_chestxray14.LABELS, "Normal", "Pneumonia"}
+    table = read_prompts("cxr")
+    assert set(table) == labels
+    phrases = [text for sides in table.values() for texts in sides.values() for text in texts]
+    assert all(len(clean_phrase(text).split()) > 1 for text in phrases)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "is no prompt table"),
+        ("{", "is no prompt table"),
+        ("[]", "must hold"),
+        (
+            '{"polyp": {"positive": ["Polyp."]}, "pus": {"positive": ["Pus."], "negative": [""]}, "cyst": 3}',
+            "polyp: not of.*pus: not of.*cyst: not of",
+        ),
+        ('{"NPC": {"signs": ["mass"]}, "BH": {"signs": "mass"}}', "NPC: no wordings in the table for its signs mass; BH: not of"),
+    ],
+)
+def test_a_faulty_table_is_named(tmp_path, content, told):
+    path = tmp_path / "prompts.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=told) as caught:
+        read_prompts(path)
+    assert str(path) in str(caught.value)
