@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.cases.domain import REGIONS
+from scripts.cases.domain import read_domain
 from scripts.files.form import (
     Check,
     Form,
@@ -19,6 +19,8 @@ from scripts.files.form import (
     nullable,
     unknown,
 )
+
+REGIONS = read_domain("nasal").regions
 
 
 @dataclass(frozen=True)

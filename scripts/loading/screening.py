@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
-from scripts.cases.domain import LABELS
+from scripts.cases.domain import read_domain
 from scripts.datalists.datalist import Datalist
 from scripts.files.errors import UserError
 from scripts.loading.dataset import split_rejected
 from scripts.loading.exam_batches import join_images
+
+LABELS = read_domain("nasal").classes
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ import cv2
 import pandas as pd
 from tqdm import tqdm
 
-from scripts.cases.domain import LABELS
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.own_table import read_own_table, report_bad_ids
 from scripts.datalists.sources.tables import OWN_SPLIT, SourceFaults, files_below, folder_of
 from scripts.datalists.splits import split_by_patient
@@ -38,6 +38,8 @@ from scripts.files.read_error import ReadError
 from scripts.readers.film_dicom import DICOM_ENDINGS, is_dicom
 from scripts.readers.frame import STILL_ENDINGS
 from scripts.readers.video import VIDEO_ENDINGS, choose_frames, dicom_frame_count, is_video, probe_video, read_video_frames
+
+LABELS = read_domain("nasal").classes
 
 logger = logging.getLogger(__name__)
 

@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.domain import DOMAINS, REGIONS
+from scripts.cases.domain import DOMAINS, read_domain
 from scripts.files.errors import UserError
 
 _LEXICONS = {"nasal_en": DOMAINS / "nasal" / "lexicon.json", "nasal_zh": DOMAINS / "nasal" / "lexicon_zh.json"}
+REGIONS = read_domain("nasal").regions
 _LISTS = ("normal", "negations", "negations_after", "scope_ends", "tissues")
 _NAMED_LISTS = ("regions", "headings")
 _FINDING_KEYS = {"words": list, "words_in": dict, "region": str, "vague": bool}
