@@ -1,5 +1,6 @@
 """How a vision-language batch reaches the device."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,3 +26,20 @@ def center_on_first_batch(network: AFLoc | FVLM | NasVLM, loader: DataLoader, de
     """
     images, _, _, inputs = prepare_vision_language_batch(next(iter(loader)), device)
     center_at_start(network.to(device), images, inputs)
+
+
+def center_fresh(
+    networks: Sequence[AFLoc | FVLM | NasVLM], loader: DataLoader, device: torch.device, wanted: bool, resume: bool
+) -> None:
+    """`center_on_first_batch` for each of the networks of a training, where this is wanted and the training is not resumed.
+
+    Args:
+        networks: with random weights.
+        loader: the trainer's.
+        device: the trainer's.
+        wanted: the recipe's `center_at_start`.
+        resume: whether the weights will be those of a checkpoint.
+    """
+    if wanted and not resume:
+        for network in networks:
+            center_on_first_batch(network, loader, device)

@@ -1,8 +1,10 @@
 """Choose on validation films what an inference needs: reference films, probability, thresholds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from tqdm import tqdm
 from scripts.engines.localization_evaluator import finding_mask, has_place
 from scripts.files.errors import UserError
 from scripts.inferers.calibration import Calibration, fit_probability
+from scripts.inferers.calibration_file import CalibrationFile
 from scripts.inferers.phrase_grounder import phrase_features
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.inferers.queries import film_queries
@@ -97,3 +100,13 @@ def _films(localizer: PhraseLocalizer, loader: DataLoader, device: torch.device)
             films = localizer.encode_films(batch["images"].to(device))
             for place, (record, letterbox) in enumerate(zip(batch["records"], batch["letterboxes"], strict=True)):
                 yield record, letterbox, films.film(place)
+
+
+def calibrate_to(path: str | Path, calibrate: Callable[..., CalibrationFile], **arguments: Any) -> None:
+    """Write what one of the calibrations learns from validation cases to a file.
+
+    Args:
+        path: the file.
+        calibrate: learns a calibration from `arguments`.
+    """
+    calibrate(**arguments).save(path)

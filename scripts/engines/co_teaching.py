@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scripts.losses.fvlm_loss import Lessons
+from scripts.networks import FVLM
+from scripts.weights.fvlm import build_fvlm
 
 
 class CoTeaching(nn.Module):
@@ -66,3 +68,38 @@ def new_partner(network: nn.Module, other: nn.Module, pretrained: Sequence[str] 
     drawn = {name: value for name, value in other.state_dict().items() if not name.startswith(tuple(pretrained))}
     partner.load_state_dict(network.state_dict() | drawn)
     return partner
+
+
+def co_teaching_partner(network: FVLM, weight: float, text_pretrained: bool) -> nn.Module | None:
+    """The `new_partner` of a network, which starts from the same text model where that is pretrained; None without co-teaching.
+
+    Args:
+        network: the one to keep.
+        weight: of co-teaching in the loss; 0 for none.
+        text_pretrained: whether the text model's weights are pretrained ones.
+    """
+    if not weight:
+        return None
+    return new_partner(network, build_fvlm(network.architecture), ["text_encoder.bert."] if text_pretrained else [])
+
+
+def students(network: nn.Module, partner: nn.Module | None) -> list[nn.Module]:
+    """The networks whose weights are trained: one, or a pair."""
+    return [network] if partner is None else [network, partner]
+
+
+def paired(network: nn.Module, partner: nn.Module | None, momentum: float) -> nn.Module:
+    """What is trained: the network itself, or a `CoTeaching` of the two."""
+    return network if partner is None else CoTeaching(network, partner, momentum)
+
+
+def co_teaching_parts(trained: nn.Module) -> dict[str, nn.Module]:
+    """What a checkpoint holds beside the network to keep, by name; nothing without a partner."""
+    return {"partner": trained.partner, "teachers": trained.teachers} if isinstance(trained, CoTeaching) else {}
+
+
+def load_mae(networks: Sequence[FVLM], weights: str | None, resume: bool) -> None:
+    """Start each network's volume encoder from an MAE's weights, where the recipe names some and the training is not resumed."""
+    if weights and not resume:
+        for network in networks:
+            network.volume_encoder.load_mae(weights)

@@ -1,7 +1,10 @@
 """Learning rates over a training."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -33,3 +36,16 @@ class WarmupCosine(LambdaLR):
             return (final_learning_rate + (highest - final_learning_rate) * wave) / highest
 
         super().__init__(optimizer, factor)
+
+
+def text_rate_groups(networks: Sequence[nn.Module], text_learning_rate: float) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer: the text encoders learn at a rate of their own, all else at the optimizer's.
+
+    Args:
+        networks: each with a `text_encoder`; parameters that are frozen are left out.
+        text_learning_rate: of the text encoders.
+    """
+    texts = [p for network in networks for p in network.text_encoder.parameters() if p.requires_grad]
+    known = {id(p) for p in texts}
+    others = [p for network in networks for p in network.parameters() if p.requires_grad and id(p) not in known]
+    return [{"params": others}, {"params": texts, "lr": text_learning_rate}]

@@ -6,10 +6,12 @@ from scripts.inferers.exam_calibration import ExamCalibration as ExamCalibration
 from scripts.inferers.exam_findings import ExamFindings as ExamFindings
 from scripts.inferers.exam_localizer import ExamLocalizer as ExamLocalizer
 from scripts.inferers.exam_zero_shot import ExamZeroShot as ExamZeroShot
-from scripts.inferers.exam_zero_shot import class_directions as class_directions
+from scripts.inferers.exam_zero_shot import directions_beside as directions_beside
+from scripts.inferers.exam_zero_shot import prototype_counts as prototype_counts
 from scripts.inferers.finding_calibration import FindingCalibration as FindingCalibration
 from scripts.inferers.phrase_grounder import PhraseGrounder as PhraseGrounder
 from scripts.inferers.phrase_localizer import PhraseLocalizer as PhraseLocalizer
+from scripts.inferers.phrase_localizer import phrase_cleaning as phrase_cleaning
 from scripts.inferers.queries import phrase_pool as phrase_pool
 from scripts.inferers.screening_calibration import ScreeningCalibration as ScreeningCalibration
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier as ZeroShotClassifier

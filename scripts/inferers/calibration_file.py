@@ -33,3 +33,8 @@ class CalibrationFile:
         if not isinstance(content, dict) or set(content) != wanted:
             raise UserError(f"{path} is no calibration of this task, which holds {', '.join(sorted(wanted))}: {way_out}")
         return cls(**content)
+
+    @classmethod
+    def load_if(cls, path: str | Path | None) -> Self:
+        """Read what `save` wrote; without a path, the calibration that changes nothing."""
+        return cls.load(path) if path else cls()

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from scripts.files.errors import UserError
+from scripts.files.paths import beside
 from scripts.inferers.exam_localizer import SCORE_LEVELS, ExamLocalizer
-from scripts.networks import ExamEmbeddings
+from scripts.networks import ExamEmbeddings, NasVLM
+from scripts.reports.prompt_tables import read_prompts
+from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 
 class ExamZeroShot:
@@ -76,6 +79,34 @@ def class_directions(
         directions = [_direction(localizer, prompts[sign]) for sign in prompts[label].get("signs", [label])]
         ways[place] += directions or [torch.zeros(localizer.network.exam_encoder.embedding_size)]
     return [torch.stack(directions) for directions in ways]
+
+
+def directions_beside(
+    network: NasVLM | None, weights: str | None, prompts: str | None, class_of: Mapping[str, int], max_tokens: int
+) -> list[Tensor] | None:
+    """`class_directions` in the words of a prompt table, read by a pretrained network and the text model beside its weights.
+
+    Args:
+        network: pretrained.
+        weights: its file.
+        prompts: name or path of a table, see `scripts.reports.read_prompts`; None for no directions.
+        class_of: position of the class by an exam's label.
+        max_tokens: of a wording, see `TextTokenizer`.
+
+    Raises:
+        UserError: prompts without a pretrained network, and what `class_directions` raises.
+    """
+    if not prompts:
+        return None
+    if network is None:
+        raise UserError(f"head_prompts '{prompts}' are read by a pretrained network: name one as start, or leave them out")
+    tokenizer = TextTokenizer(beside(weights, "text_model"), max_tokens)
+    return class_directions(ExamLocalizer(network, tokenizer), read_prompts(prompts), class_of)
+
+
+def prototype_counts(directions: Sequence[Tensor] | None) -> list[int] | None:
+    """Prototypes of each class, one a direction; None where there are no directions."""
+    return None if directions is None else [len(ways) for ways in directions]
 
 
 def _direction(localizer: ExamLocalizer, prompt: Mapping[str, Sequence[str]]) -> Tensor:

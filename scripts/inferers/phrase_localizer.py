@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from scripts.networks import AFLoc
+from scripts.reports.published import published_prompt
 from scripts.reports.sections import clean_sentence, report_sentences
 from scripts.reports.tokens.tokenizers import ReportTokenizer
 
@@ -31,6 +32,11 @@ class FilmEmbeddings(NamedTuple):
 def clean_phrase(phrase: str) -> str:
     """A phrase in the form of a training caption: its sentences cleaned and joined; single words stay."""
     return ". ".join(report_sentences(phrase)) or clean_sentence(phrase)
+
+
+def phrase_cleaning(published_protocol: bool) -> Callable[[str], str]:
+    """How a phrase is made ready for the network: as AFLoc's published evaluation does it, or as trainings here read reports."""
+    return published_prompt if published_protocol else clean_phrase
 
 
 class PhraseLocalizer:

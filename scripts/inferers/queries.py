@@ -1,8 +1,9 @@
 """Which phrases a film is asked for in an evaluation: findings that are there, findings that are not, and no findings."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from scripts.cases.prompts import prompt_for
 from scripts.datalists.datalist import case_id
@@ -30,10 +31,10 @@ class Query:
     finding: int | None = None
 
 
-def phrase_pool(records: Sequence[dict]) -> dict[str, list[str]]:
-    """The phrases that the findings of these records use for each label, sorted; AFLoc's prompt where a finding has no text."""
+def phrase_pool(splits: Mapping[str, Sequence[dict]]) -> dict[str, list[str]]:
+    """The phrases that the findings of a datalist's splits use for each label, sorted; AFLoc's prompt where one has no text."""
     pool: dict[str, set[str]] = {}
-    for record in records:
+    for record in chain.from_iterable(splits.values()):
         for finding in record.get("findings", ()):
             pool.setdefault(finding["label"], set()).add(_phrase(finding))
     return {label: sorted(texts) for label, texts in sorted(pool.items())}

@@ -1,5 +1,6 @@
 """A data set whose every item depends on (seed, epoch, case) alone, and that sets failing cases aside."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
@@ -72,6 +73,16 @@ def split_rejected(items: Sequence[dict]) -> tuple[list[dict], dict[str, Any]]:
     good = [item for item in items if "case_id" in item]
     rejected = [reason for item in items for reason in item["rejected"]]
     return good, {"case_ids": [item["case_id"] for item in good], "rejected": rejected}
+
+
+def records_with(records: Sequence[dict], key: str) -> list[dict]:
+    """Records that hold something under a key: a report, say."""
+    return [record for record in records if record.get(key)]
+
+
+def repeated(records: Sequence[dict], least: int) -> list[dict]:
+    """The records as often as it takes for at least so many: an epoch of few exams would be over before it has begun."""
+    return list(records) * max(1, math.ceil(least / len(records)))
 
 
 class Cases:

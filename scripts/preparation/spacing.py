@@ -35,12 +35,19 @@ def prepared_spacing(datalist: Datalist) -> list[float]:
     return found[folders[0] / "settings.json"]
 
 
-def check_prepared_anatomies(datalist: Datalist, anatomies: Sequence[str]) -> None:
+def check_prepared_anatomies(datalist: Datalist, anatomies: Sequence[str], whole_volume: bool = False) -> None:
     """Compare the anatomies that the masks hold as 1, 2, ... with those that a network knows by these numbers.
+
+    Args:
+        datalist: of prepared volumes.
+        anatomies: the network's, in its order.
+        whole_volume: the network takes volumes as wholes: masks do not matter.
 
     Raises:
         UserError: others, or in another order; all folders are named.
     """
+    if whole_volume:
+        return
     faults = []
     for folder in sorted({Path(record["image"]).parent.parent for records in datalist.splits.values() for record in records}):
         held = list(json.loads((folder / "settings.json").read_text(encoding="utf-8"))["anatomies"])

@@ -5,3 +5,4 @@ from scripts.weights.loading import load_afloc as load_afloc
 from scripts.weights.loading import load_exam_classifier as load_exam_classifier
 from scripts.weights.loading import load_fvlm as load_fvlm
 from scripts.weights.loading import load_nasvlm as load_nasvlm
+from scripts.weights.loading import load_pretrained as load_pretrained

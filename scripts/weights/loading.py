@@ -67,6 +67,11 @@ def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None, u
     return filled(path, build_nasvlm(state), state)
 
 
+def load_pretrained(path: str | Path | None, preprocessing: dict[str, Any], unseen: Collection[str]) -> NasVLM | None:
+    """`load_nasvlm`; without a path None, for a start from random weights."""
+    return None if path is None else load_nasvlm(path, preprocessing, unseen)
+
+
 def load_exam_classifier(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamClassifier:
     """Build an `ExamClassifier` from a checkpoint of ours. `path`, `preprocessing` and what is raised as for `load_nasvlm`."""
     state = read_state(Path(path), EXAM_ENCODER | {"classes", "prototypes"})

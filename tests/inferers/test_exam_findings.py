@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from scripts.files.errors import UserError
-from scripts.inferers import ExamFindings, ExamLocalizer, class_directions
+from scripts.inferers import ExamFindings, ExamLocalizer
+from scripts.inferers.exam_zero_shot import class_directions
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 from tests.small_nasvlm import new_batch, new_network, write_text_model
 
