@@ -1,10 +1,7 @@
 """Ignite trainers and evaluators for vision-language steps."""
 
-from scripts.engines.anatomy_evaluator import AnatomyEvaluator as AnatomyEvaluator
-from scripts.engines.anatomy_evaluator import calibrate_findings as calibrate_findings
-from scripts.engines.anatomy_inference import AnatomyInference as AnatomyInference
 from scripts.engines.batches import center_fresh as center_fresh
-from scripts.engines.calibration import calibrate as calibrate
+from scripts.engines.calibration import calibrate_images as calibrate_images
 from scripts.engines.calibration import calibrate_to as calibrate_to
 from scripts.engines.co_teaching import co_teaching_partner as co_teaching_partner
 from scripts.engines.co_teaching import co_teaching_parts as co_teaching_parts
@@ -12,11 +9,14 @@ from scripts.engines.co_teaching import load_mae as load_mae
 from scripts.engines.co_teaching import paired as paired
 from scripts.engines.co_teaching import students as students
 from scripts.engines.evaluator import VisionLanguageEvaluator as VisionLanguageEvaluator
+from scripts.engines.exam_class_evaluator import ExamClassEvaluator as ExamClassEvaluator
+from scripts.engines.exam_class_evaluator import calibrate_exam_classes as calibrate_exam_classes
+from scripts.engines.exam_class_inference import ExamClassInference as ExamClassInference
 from scripts.engines.exam_evaluator import ExamEvaluator as ExamEvaluator
 from scripts.engines.exam_evaluator import calibrate_exams as calibrate_exams
 from scripts.engines.exam_inference import ExamInference as ExamInference
-from scripts.engines.localization_evaluator import LocalizationEvaluator as LocalizationEvaluator
-from scripts.engines.phrase_inference import PhraseInference as PhraseInference
+from scripts.engines.image_evaluator import ImageEvaluator as ImageEvaluator
+from scripts.engines.image_inference import ImageInference as ImageInference
 from scripts.engines.ranks import distributed as distributed
 from scripts.engines.ranks import join_ranks as join_ranks
 from scripts.engines.ranks import leave_ranks as leave_ranks
@@ -26,8 +26,8 @@ from scripts.engines.ranks import rejection_log as rejection_log
 from scripts.engines.ranks import synchronized as synchronized
 from scripts.engines.schedules import WarmupCosine as WarmupCosine
 from scripts.engines.schedules import text_rate_groups as text_rate_groups
-from scripts.engines.screening_evaluator import ScreeningEvaluator as ScreeningEvaluator
-from scripts.engines.screening_evaluator import calibrate_screening as calibrate_screening
-from scripts.engines.screening_inference import ScreeningInference as ScreeningInference
 from scripts.engines.trainer import VisionLanguageTrainer as VisionLanguageTrainer
 from scripts.engines.trainer import native_amp as native_amp
+from scripts.engines.volume_evaluator import VolumeEvaluator as VolumeEvaluator
+from scripts.engines.volume_evaluator import calibrate_volumes as calibrate_volumes
+from scripts.engines.volume_inference import VolumeInference as VolumeInference

@@ -85,7 +85,7 @@ def repeated(records: Sequence[dict], least: int) -> list[dict]:
     return list(records) * max(1, math.ceil(least / len(records)))
 
 
-class Cases:
+class PassThroughCollate:
     """What an evaluation or inference joins cases with: hand them on one by one, because they differ in size or number of images.
 
     Returns (when called): cases (items as the transforms made them, with record and case_id), case_ids, rejected.

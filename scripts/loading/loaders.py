@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from monai.data import DataLoader
 
-from scripts.loading.dataset import CaseDataset, Cases, EpochSampler
+from scripts.loading.dataset import CaseDataset, EpochSampler
 
 
 class CaseLoader(DataLoader):
@@ -28,7 +28,7 @@ class CaseLoader(DataLoader):
         num_workers: int = 0,
         collate: Callable[[Sequence[dict]], dict] | None = None,
     ) -> None:
-        super().__init__(dataset, num_workers, batch_size=batch_size, collate_fn=collate or Cases())
+        super().__init__(dataset, num_workers, batch_size=batch_size, collate_fn=collate or PassThroughCollate())
 
     def over(self, records: Sequence[dict]) -> "CaseLoader":
         """The same batches, made of other records in the same way."""
