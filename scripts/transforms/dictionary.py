@@ -52,8 +52,8 @@ class Letterboxd(MapTransform):
     """Fit images [C, H, W] into a square, [C, size, size], and keep the way back.
 
     Adds `<key>_letterbox` (a `Letterbox`, or an `EndoscopyView` where `<key>_inside` says what is seen), whose `native_shape` is
-    the image's height and width; it brings heat maps, masks and boxes back to native pixels. It is no tensor: a collate function has to
-    hand it on as a list.
+    the image's height and width; it brings heat maps, masks and boxes back to native pixels. It is no tensor: a collate function
+    has to hand it on as a list.
 
     Args:
         keys: keys that hold images.
