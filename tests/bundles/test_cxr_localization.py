@@ -8,7 +8,8 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.datalists.datalist import case_id, load_datalist, save_datalist
+from scripts.cases.kind import case_id
+from scripts.datalists.datalist import load_datalist, save_datalist
 from scripts.kinds.image import finding_mask
 from scripts.phantoms.cxr import write_phantoms
 from scripts.predictions.masks import read_mask
