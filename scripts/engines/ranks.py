@@ -1,7 +1,7 @@
 """One process a GPU: what a training does as one of several processes that `torchrun` started."""
 
 import os
-from collections.abc import Sequence, Sized
+from collections.abc import Sized
 from pathlib import Path
 
 import torch
@@ -18,17 +18,17 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def rejection_log(folder: str | Path, cases: Sequence[Sized], max_share: float, resume: bool = False) -> RejectionLog:
+def rejection_log(folder: str | Path, cases: Sized, max_share: float, resume: bool = False) -> RejectionLog:
     """The log of cases that failed, in a folder: rejected.jsonl, on rank 2 rejected_rank2.jsonl.
 
     Args:
         folder: of the run.
-        cases: the data sets or lists of records that the run is about.
-        max_share: share of their cases that may fail, in [0, 1].
+        cases: those that the run is about.
+        max_share: share of them that may fail, in [0, 1].
         resume: go on from the file as it stands.
     """
     name = f"rejected_rank{rank()}.jsonl" if rank() else "rejected.jsonl"
-    return RejectionLog(Path(folder) / name, sum(map(len, cases)), max_share, resume)
+    return RejectionLog(Path(folder) / name, len(cases), max_share, resume)
 
 
 def rank_device() -> torch.device:

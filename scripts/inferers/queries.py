@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from scripts.cases.kind import case_id
 from scripts.cases.prompts import prompt_for
-from scripts.datalists.datalist import case_id
 
 # Statements that describe no lesion: a map of them would be noise drawn on a film.
 NOT_GROUNDABLE = (

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from monai.data import DataLoader
 
-from scripts.loading.dataset import CaseDataset, EpochSampler
+from scripts.loading.dataset import CaseDataset, EpochSampler, PassThroughCollate
 
 
 class CaseLoader(DataLoader):
@@ -18,7 +18,7 @@ class CaseLoader(DataLoader):
         dataset: the cases.
         batch_size: cases of a batch.
         num_workers: processes that read them; 0 for none beside this one.
-        collate: joins cases into a batch; None hands them on one by one, see `Cases`.
+        collate: joins cases into a batch; None hands them on one by one, see `PassThroughCollate`.
     """
 
     def __init__(

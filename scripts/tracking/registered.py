@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 SCHEME = "models:/"
 
 
-def checkpoint_file(checkpoint: str | Path, tracking_uri: str | None = None) -> str:
+def checkpoint_file(checkpoint: str | Path | None, tracking_uri: str | None = None) -> str | None:
     """A checkpoint's file: its own path, or that of a registered model, fetched once.
 
         checkpoint_file("runs/train/checkpoint_best.pt")            itself
@@ -32,14 +32,14 @@ def checkpoint_file(checkpoint: str | Path, tracking_uri: str | None = None) -> 
     folder for downloads (TORCH_HOME).
 
     Args:
-        checkpoint: path, or address beginning with models:/.
+        checkpoint: path, or address beginning with models:/; None, for a start from random weights, is handed back.
         tracking_uri: store of the model; None as in `scripts.tracking.MLflowTracker`.
 
     Raises:
         UserError: no such model, or one that no training of this project has logged.
     """
     if not str(checkpoint).startswith(SCHEME):
-        return str(checkpoint)
+        return None if checkpoint is None else str(checkpoint)
     uri = store_address(tracking_uri)[0]
     client = mlflow.MlflowClient(uri)
     try:
