@@ -100,7 +100,7 @@ def phrase_polarity(phrase: str, lexicon: str | Path = CXR_LEXICON) -> Polarity:
         r"[a-z0-9_]+(?:\.\d+)?|[,.;()]", fold_ascii(phrase).lower().replace("can't", "cannot").replace("n't", " not")
     )
     if not any(word not in _PUNCTUATION for word in words):
-        raise ValueError(f"a phrase without a word has no polarity: {phrase!r}")
+        raise ValueError(f"the phrase {phrase!r} holds no English word, so nothing says whether it states or denies a finding")
     known = _load_cached(Path(lexicon))
     verdicts = {_clause_polarity(clause) for clause in _clauses(words, _find(words, known), known)}
     for verdict in ("present", "uncertain", "negated", "normal"):

@@ -27,14 +27,14 @@ class ExamClassReport:
     """Collect what a `ExamClassEvaluator` gives and, at its end, write it where people look.
 
     Writes to `folder`: per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95%
-    intervals over patients, of all exams, of each centre, of the held-out and of the other centres), confusion.png, roc.png,
+    intervals over patients, of all exams, of each site, of the held-out and of the other sites), confusion.png, roc.png,
     reliability.png. Puts the main figures into `engine.state.metrics`, logs a table, and hands all of it to the tracker.
 
     Args:
         folder: where the files go.
         task: names of the classes.
         calibration: temperature and threshold from validation.
-        held_out: centres that the training has not seen.
+        held_out: sites that the training has not seen.
         tracker: receives tables and figures; None tracks nothing.
         seed: of the bootstrap.
     """
