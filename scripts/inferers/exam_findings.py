@@ -15,7 +15,7 @@ from scripts.networks import ExamEmbeddings
 class ExamFindings:
     """Zero-shot answers to prompts that were encoded once.
 
-        findings = ExamFindings(localizer, read_prompts("nasal"), classes=["NOR", "BH", "NPC"])
+        findings = ExamFindings(localizer, read_prompts("nasal", "nasal"), classes=["NOR", "BH", "NPC"])
         findings.diagnosis(exams), findings.scores(exams)
 
     Args:

@@ -141,7 +141,7 @@ def prepare_datalist(
     if cases.task != "ct":
         raise UserError(f"{datalist} is a datalist of task '{cases.task}': give one of task 'ct'")
     segmenter = _segmenter(label_table) if segment else None
-    table, structures = AnatomyTable.load(anatomies), read_label_table(label_table)
+    table, structures = AnatomyTable.load(anatomies, cases.task), read_label_table(label_table, cases.task)
     lookup = table.lookup(structures)
     decompose = LanguageModelDecomposer(language_model) if language_model is not None else None
     folder, asks = Path(output).absolute(), decompose is not None
