@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.cases.domain import Domain, read_domain
 from scripts.files.errors import UserError
-from scripts.files.validation import Notes, StrictModel
+from scripts.files.validation import ErrorCollector, StrictModel
 from scripts.reports.tables import Text, prompt_file, raise_faults, read_json
 
 _FORM = 'an object {name: {"positive": [texts], "negative": [texts]}}'
@@ -47,14 +47,14 @@ def read_prompts(table: str | Path, domain: str | Path | Domain) -> dict[str, di
     """
     path, hint = prompt_file(table, read_domain(domain))
     content = read_json(path, "prompt table", hint, PromptTableError)
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     if not isinstance(content, dict) or not content:
         notes.wrong_type("", content, _FORM)
         content = {}
     worded = [name for name, entry in content.items() if not _has_signs(entry)]
     faults = notes.faults
     for name, entry in content.items():
-        notes = Notes(str(path), record=name)
+        notes = ErrorCollector(str(path), record=name)
         if not _has_signs(entry):
             notes.check(_Wordings, entry)
         elif signs := notes.check(_Signs, entry):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel
 from scripts.cases.domain import Domain
 from scripts.files.errors import UserError
 from scripts.files.faults import Fault, describe_faults
-from scripts.files.validation import Notes, fault
+from scripts.files.validation import ErrorCollector, fault
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -79,7 +79,7 @@ def read_table(path: Path, model: type[Model], what: str, hint: str, error: type
         error: see `read_json`, or whatever is wrong with the content, all faults at once.
     """
     content = read_json(path, what, hint, error)
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     table = notes.check(model, content, context=context)
     raise_faults(notes.faults, error)
     return table

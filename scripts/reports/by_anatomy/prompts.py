@@ -20,7 +20,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from scripts.cases.domain import Domain, read_domain
 from scripts.files.faults import Fault
-from scripts.files.validation import Notes, StrictModel, fault, unknown
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
 from scripts.reports.prompt_tables import PromptTableError
 from scripts.reports.tables import Text, filled, prompt_file, raise_faults, read_json
 
@@ -85,13 +85,13 @@ def read_anatomy_prompts(
     """
     path, hint = prompt_file(table, read_domain(domain))
     content = read_json(path, "prompt table", hint, PromptTableError)
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     notes.check(_Table, content)
     entries = content.get("findings") if isinstance(content, dict) else None
     named = [(_name(entry, number), entry) for number, entry in enumerate(entries if isinstance(entries, list) else [])]
     faults, findings = notes.faults, []
     for name, entry in named:
-        notes = Notes(str(path), record=name)
+        notes = ErrorCollector(str(path), record=name)
         findings.append(notes.check(_Finding, entry, context=anatomies))
         faults += notes.faults
     faults += _repeated(path, [(name, entry) for name, entry in named if isinstance(entry, dict)])
@@ -116,11 +116,11 @@ def _repeated(path: Path, findings: list[tuple[str, dict]]) -> list[Fault]:
     labels: set[str] = set()
     wordings: dict[tuple[str, str], str] = {}
     for name, finding in findings:
-        notes = Notes(str(path), record=name)
+        notes = ErrorCollector(str(path), record=name)
         label = finding.get("label")
         if isinstance(label, str) and label in labels:
-            reason, way_out = "stands in the table already", "give all its wordings in one entry"
-            notes.add("duplicate label", "label", label, reason, way_out)
+            reason, hint = "stands in the table already", "give all its wordings in one entry"
+            notes.add("duplicate label", "label", label, reason, hint)
         labels.add(name)
         for key in ("positive", "negative"):
             texts = finding.get(key)

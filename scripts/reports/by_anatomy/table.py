@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, RootModel, ValidationInfo
 
 from scripts.cases.domain import Domain, read_domain
 from scripts.files.errors import UserError
-from scripts.files.faults import NOTHING, Fault
-from scripts.files.validation import Notes, StrictModel, fault, unknown
+from scripts.files.faults import MISSING, Fault
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
 from scripts.reports.by_anatomy.words import plain_words, read_vocabulary
 from scripts.reports.tables import Text, filled, raise_faults, read_json
 
@@ -148,7 +148,7 @@ def read_label_table(name_or_path: str | Path, domain: str | Path | Domain) -> d
         AnatomyTableError: no such table, or a faulty one; all faults are named.
     """
     path, content = _read(name_or_path, read_domain(domain), "label table")
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     if not isinstance(content, dict) or not content:
         notes.wrong_type("", content, 'an object of structures by mask value, {"1": "spleen", ...}')
     else:
@@ -199,15 +199,15 @@ class _Entry(StrictModel):
 
 def _checked(file: str, content: Any, parts: Sequence[str]) -> tuple[list[_Entry], list[Fault]]:
     """The entries of a table, and all its faults."""
-    notes = Notes(file)
+    notes = ErrorCollector(file)
     entries = content.get("anatomies") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries or set(content) != {"anatomies"}:
-        notes.add("wrong form", "", NOTHING, "is not an object with the one key anatomies, a list", "copy the form of ct_rate.json")
+        notes.add("wrong form", "", MISSING, "is not an object with the one key anatomies, a list", "copy the form of ct_rate.json")
         return [], notes.faults
     faults, checked = notes.faults, []
     for number, entry in enumerate(entries):
         name = entry.get("name") if isinstance(entry, dict) else None
-        notes = Notes(file, "anatomies", name if isinstance(name, str) and name else f"[{number}]")
+        notes = ErrorCollector(file, "anatomies", name if isinstance(name, str) and name else f"[{number}]")
         checked.append(notes.check(_Entry, entry, context=parts))
         if isinstance(entry, dict) and entry.get("parts") == [] and not entry.get("terms"):
             notes.add("no words", "parts", [], "no sentence of a report could be on it", "give it parts or terms")
@@ -217,7 +217,7 @@ def _checked(file: str, content: Any, parts: Sequence[str]) -> tuple[list[_Entry
 
 def _repeats(file: str, entries: list[_Entry]) -> list[Fault]:
     """Names and structures that stand more than once."""
-    notes = Notes(file, "anatomies")
+    notes = ErrorCollector(file, "anatomies")
     names = Counter(entry.name for entry in entries)
     owners = Counter(structure for entry in entries for structure in entry.structures)
     for name in (name for name, count in names.items() if count > 1):
