@@ -38,7 +38,7 @@ def test_an_exam_in_either_language(report):
 
 
 def test_a_volume_is_told_part_by_part():
-    report = "FINDINGS: Emphysema in both lungs. The liver is normal, stones in the gallbladder. Please call."
+    report = "FINDINGS: Emphysema in both lungs. The liver is normal. Stones in the gallbladder. Please call."
     said = told(report, "ct")
     assert said == [
         ("lung", "present", ()),
