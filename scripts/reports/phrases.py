@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text
 from scripts.files.validation import StrictModel
 from scripts.reports.exams.lexicon import ExamLexicon
 from scripts.reports.exams.reports import text_statements
@@ -17,7 +18,7 @@ from scripts.reports.matcher import WordMatcher
 from scripts.reports.negation import Scopes, Tag
 from scripts.reports.sections import fold_ascii
 from scripts.reports.statements import Polarity
-from scripts.reports.tables import LexiconError, Text, read_json, read_table
+from scripts.reports.tables import LexiconError, read_json, read_table
 
 _HINT = "give the path of a JSON file in the form of scripts/domains/cxr/lexicon.json"
 _PUNCTUATION = frozenset(",.;()")

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text
 from scripts.files.errors import UserError
 from scripts.files.validation import ErrorCollector, StrictModel
-from scripts.reports.tables import Text, prompt_file, raise_faults, read_json
+from scripts.reports.tables import prompt_file, raise_faults, read_json
 
 _FORM = 'an object {name: {"positive": [texts], "negative": [texts]}}'
 

@@ -2,41 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel
 
 from scripts.cases.domain import Domain
 from scripts.files.errors import UserError
 from scripts.files.faults import Fault, describe_faults
-from scripts.files.validation import ErrorCollector, fault
+from scripts.files.validation import ErrorCollector
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class LexiconError(UserError):
     """A lexicon cannot be used; lists all that is wrong with it."""
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise fault("empty text", "is empty", "fill it in, or take it out")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_not_blank)]
-"""Text that says something."""
-
-
-def filled(what: str) -> AfterValidator:
-    """For `Annotated[list[...], filled("wordings")]`: an empty list is a fault."""
-
-    def check(entries: list) -> list:
-        if not entries:
-            raise fault("empty list", f"holds no {what}", "fill it in, or leave the record out")
-        return entries
-
-    return AfterValidator(check)
 
 
 def prompt_file(table: str | Path, domain: Domain) -> tuple[Path, str]:

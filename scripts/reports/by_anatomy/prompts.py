@@ -19,10 +19,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ValidationInfo
 
 from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text, not_empty
 from scripts.files.faults import Fault
 from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
 from scripts.reports.prompt_tables import PromptTableError
-from scripts.reports.tables import Text, filled, prompt_file, raise_faults, read_json
+from scripts.reports.tables import prompt_file, raise_faults, read_json
 
 
 def _anatomy(name: str, info: ValidationInfo) -> str:
@@ -31,7 +32,7 @@ def _anatomy(name: str, info: ValidationInfo) -> str:
     return name
 
 
-_Wordings = Annotated[list[Text], filled("wordings")]
+_Wordings = Annotated[list[Text], not_empty("wordings")]
 
 
 class _Finding(StrictModel):
@@ -46,7 +47,7 @@ class _Finding(StrictModel):
 class _Table(StrictModel):
     """A table around its entries."""
 
-    findings: Annotated[list[Any], filled("findings")]
+    findings: Annotated[list[Any], not_empty("findings")]
     about: Text | None = None
 
 

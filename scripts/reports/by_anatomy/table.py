@@ -11,11 +11,12 @@ import numpy as np
 from pydantic import AfterValidator, Field, RootModel, ValidationInfo
 
 from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text, not_empty
 from scripts.files.errors import UserError
 from scripts.files.faults import MISSING, Fault
 from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
 from scripts.reports.by_anatomy.words import plain_words, read_vocabulary
-from scripts.reports.tables import Text, filled, raise_faults, read_json
+from scripts.reports.tables import raise_faults, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -192,9 +193,9 @@ class _Entry(StrictModel):
     """An anatomy of a table; the context is the parts that the vocabulary has."""
 
     name: Text
-    structures: Annotated[list[Text], filled("structures")]
+    structures: Annotated[list[Text], not_empty("structures")]
     parts: list[Annotated[str, AfterValidator(_part)]]
-    terms: Annotated[list[Annotated[Text, AfterValidator(_term)]], filled("terms")] = Field(default_factory=list)
+    terms: Annotated[list[Annotated[Text, AfterValidator(_term)]], not_empty("terms")] = Field(default_factory=list)
 
 
 def _checked(file: str, content: Any, parts: Sequence[str]) -> tuple[list[_Entry], list[Fault]]:

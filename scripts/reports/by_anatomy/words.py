@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from scripts.cases.domain import read_domain
+from scripts.cases.values import Text
 from scripts.files.validation import StrictModel
 from scripts.reports.matcher import WordMatcher
 from scripts.reports.sections import fold_ascii
-from scripts.reports.tables import LexiconError, Text, read_table
+from scripts.reports.tables import LexiconError, read_table
 
 
 class Parts(NamedTuple):
