@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scripts.figures.screening import confusion_figure, reliability_figure, roc_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.loading.exam_classes import ScreeningTask
@@ -161,8 +162,8 @@ def exam_table(rows: list[dict], task: ScreeningTask, calibration: ExamClassCali
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
     measures = ("accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro")
-    lines = [f"{'':<28}{'exams':>7}" + "".join(f"{measure:>23}" for measure in measures) + f"{'ECE':>8}"]
-    for name, part in summary["slices"].items():
-        cells = "".join(f"{cell(part.get(measure)):>23}" for measure in measures)
-        lines.append(f"{name:<28}{part['exams']:>7}{cells}{part['ece']:>8.3f}")
-    return "\n".join(lines)
+    rows = [
+        [name, part["exams"], *(cell(part.get(measure)) for measure in measures), f"{part['ece']:.3f}"]
+        for name, part in summary["slices"].items()
+    ]
+    return text_table(["", "exams", *measures, "ECE"], rows)
