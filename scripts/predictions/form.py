@@ -91,8 +91,8 @@ FINDING = Form(
         "box": nullable(check_box),
         "mask": _leave,
     },
-    # Of volumes; image coordinates of boxes and masks are those of films.
-    optional={"key_slice": nullable(_check_key_slice), "saliency": nullable(_check_saliency)},
+    # Of phrases that point at nothing; of volumes.
+    optional={"reason": nullable(check_text), "key_slice": nullable(_check_key_slice), "saliency": nullable(_check_saliency)},
 )
 RUN = Form(required={"task": _check_task, "model": _check_model}, optional={})
 """What is the same in every case of a run."""

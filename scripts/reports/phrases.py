@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from scripts.cases.domain import DOMAINS
+from scripts.cases.domain import DOMAINS, Domain, read_domain
+from scripts.reports.exams import ExamLexicon, exam_sentences
 from scripts.reports.sections import fold_ascii
 
 Polarity = Literal["present", "negated", "normal", "uncertain"]
@@ -115,6 +116,47 @@ def is_groundable(phrase: str, lexicon: str | Path = CXR_LEXICON) -> bool:
     Arguments and errors as for `phrase_polarity`.
     """
     return phrase_polarity(phrase, lexicon) in ("present", "uncertain")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a phrase can be pointed at, and why.
+
+    Attributes:
+        groundable: whether it states or suspects a finding.
+        polarity: what it says; None where it is not understood.
+        reason: in words.
+    """
+
+    groundable: bool
+    polarity: Polarity | None
+    reason: str
+
+
+def judge_phrase(phrase: str, domain: str | Path | Domain) -> Judgement:
+    """Judge whether a phrase can be pointed at, by the lexicons of a domain in all its languages.
+
+    Raises:
+        DomainError: no such domain.
+    """
+    domain = read_domain(domain)
+    files = [domain.lexicon(language) for language in domain.lexicons]
+    strange = Judgement(
+        False, None, f"not understood: no word in a language of domain {domain.name} ({', '.join(domain.lexicons)})"
+    )
+    if any(isinstance(json.loads(file.read_text(encoding="utf-8")).get("findings"), dict) for file in files):
+        sentences = exam_sentences(phrase, ExamLexicon.load(files))
+        if any(sentence.findings for sentence in sentences):
+            return Judgement(True, "present", "states a finding")
+        return (
+            Judgement(False, "normal", "denies a finding, or describes a normal state")
+            if any(s.normal for s in sentences)
+            else strange
+        )
+    if not any(character.isascii() and character.isalnum() for character in fold_ascii(phrase)):
+        return strange
+    polarity = phrase_polarity(phrase, files[0])
+    return Judgement(polarity in ("present", "uncertain"), polarity, f"the phrase is {polarity}")
 
 
 @functools.lru_cache(maxsize=8)
