@@ -21,7 +21,7 @@ class CaseEngine(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases`, or of what the subclass names.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`, or of what the subclass names.
         writer: receives what `answer` gives under "predictions"; they stand in its folder when the run has ended well, complete or
             not at all. None for an evaluation.
         val_handlers: Ignite or MONAI handlers.

@@ -11,7 +11,7 @@ from scripts.engines.case_engine import CaseEngine
 from scripts.engines.exam_evaluator import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
 from scripts.inferers.exam_calibration import ExamCalibration
-from scripts.inferers.exam_findings import ExamFindings
+from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
 from scripts.networks import ExamEmbeddings
 from scripts.reports.phrases import judge_phrase
 
@@ -36,7 +36,9 @@ class ExamInference(CaseEngine):
 
     outputs = ("embeddings", "pictures")
 
-    def __init__(self, findings: ExamFindings, calibration: ExamCalibration, domain: str | Path | Domain, **frame: Any) -> None:
+    def __init__(
+        self, findings: ExamPromptClassifier, calibration: ExamCalibration, domain: str | Path | Domain, **frame: Any
+    ) -> None:
         super().__init__(**frame)
         self.findings = findings
         self.calibration = calibration
@@ -68,17 +70,24 @@ class ExamInference(CaseEngine):
         probabilities, present = self.calibration.probability(labels, scores), self.calibration.present(labels, scores)
         found = []
         places = self.findings.images_of(exam)[0].tolist()
-        for label, place, probability, shows in zip(labels, places, probabilities.tolist(), present, strict=True):
+        for label, index, probability, shows in zip(labels, places, probabilities.tolist(), present, strict=True):
             shared = {
                 "label": label,
                 "text": self.findings.prompts[label]["positive"][0],
                 "probability": probability,
                 "confidence": max(probability, 1 - probability),
-                "image_index": case["image_places"][place],
+                "image_index": case["image_indices"][index],
             }
-            answer = {"label": label, "place": place, "probability": probability, "heat": None, "regions": [], "entries": [shared]}
+            answer = {
+                "label": label,
+                "position": index,
+                "probability": probability,
+                "heat": None,
+                "regions": [],
+                "entries": [shared],
+            }
             if shows:
-                heat = native_heat(self.findings, case, exam, place, label, self.calibration.smoothing)
+                heat = native_heat(self.findings, case, exam, index, label, self.calibration.smoothing)
                 regions = finding_regions(heat, self.calibration)
                 marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
                 answer |= {"heat": heat, "regions": regions, "entries": marked or [shared]}
@@ -87,28 +96,28 @@ class ExamInference(CaseEngine):
 
     def _grounded(self, case: dict[str, Any], exam: ExamEmbeddings, phrase: str) -> dict[str, Any]:
         """As `_located` of a phrase that no table knows: without the opposite's wording nothing says whether it is there."""
-        answer = {"label": phrase, "place": None, "probability": 0.0, "heat": None, "regions": []}
+        answer = {"label": phrase, "position": None, "probability": 0.0, "heat": None, "regions": []}
         judged = judge_phrase(phrase, self.domain)
         if not judged.groundable:
             return {**answer, "entries": [{"label": phrase, "text": phrase, "reason": judged.reason}]}
         localizer = self.findings.localizer
         sentence = localizer.encode_sentences([phrase])
-        place = int(localizer.images_of(exam, sentence)[0, 0].argmax())
-        one = exam._replace(patches=exam.patches[:, [place]])
+        index = int(localizer.images_of(exam, sentence)[0, 0].argmax())
+        one = exam._replace(patches=exam.patches[:, [index]])
         heat = localizer.heat_maps(one, sentence, torch.zeros_like(sentence))[0, 0, 0].cpu().numpy()
-        heat = case["views"][place].to_native(heat)
+        heat = case["views"][index].to_native(heat)
         regions = finding_regions(heat, self.calibration)
-        shared = {"label": phrase, "text": phrase, "image_index": case["image_places"][place]}
+        shared = {"label": phrase, "text": phrase, "image_index": case["image_indices"][index]}
         marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
-        return {**answer, "place": place, "heat": heat, "regions": regions, "entries": marked or [shared]}
+        return {**answer, "position": index, "heat": heat, "regions": regions, "entries": marked or [shared]}
 
 
 def panels(case: dict[str, Any], exam: ExamEmbeddings, located: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Arguments of `scripts.figures.exam_overlays.exam_picture` for each image: its attention, and its most probable finding."""
     shown = []
-    for place, (index, weight) in enumerate(zip(case["image_places"], exam.attention[0].tolist(), strict=True)):
+    for position, (index, weight) in enumerate(zip(case["image_indices"], exam.attention[0].tolist(), strict=True)):
         title = f"image {index}, attention {weight:.2f}"
-        here = [answer for answer in located if answer["place"] == place and answer["heat"] is not None]
+        here = [answer for answer in located if answer["position"] == position and answer["heat"] is not None]
         best = max(here, key=lambda answer: answer["probability"], default=None)
         panel = {"path": case["record"]["images"][index], "heat": None, "title": title}
         if best is not None:

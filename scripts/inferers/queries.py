@@ -41,8 +41,8 @@ def film_queries(record: dict, pool: dict[str, list[str]], domain: Domain) -> li
         domain: its normal statements are asked too: a map of them would be noise drawn on a film.
     """
     queries = [
-        Query(_phrase(finding, domain), "present", finding["label"], place)
-        for place, finding in enumerate(record.get("findings", ()))
+        Query(_phrase(finding, domain), "present", finding["label"], index)
+        for index, finding in enumerate(record.get("findings", ()))
     ]
     present = {query.label for query in queries}
     for label, value in sorted(record.get("labels", {}).items()):

@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.files.errors import UserError
 from scripts.networks import FVLM, AFLoc, ExamClassifier, NasVLM
-from scripts.weights.model_file import check_preprocessing, filled, read_state
+from scripts.weights.model_file import check_preprocessing, load_weights, read_state
 
 NETWORKS = {network.__name__: network for network in (AFLoc, ExamClassifier, FVLM, NasVLM)}
 """Classes that a checkpoint may name."""
@@ -45,11 +45,11 @@ def load_network(
     seen = sorted(set(unseen) & set(state.get("preprocessing", {}).get("centres", ())))
     if seen:
         raise UserError(
-            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out names: figures of a held-out centre would not be "
-            "those of an unseen one. Pretrain with the same held_out, or take the centre out of it"
+            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site would not be "
+            "those of an unseen one. Pretrain with the same held_out_sites, or take the centre out of it"
         )
     try:
         built = NETWORKS[name].build(state, **options)
     except KeyError as error:
         raise UserError(f"{path} is not a whole checkpoint of {name}: it lacks {error}. See `convert-weights --help`") from error
-    return filled(path, built, state)
+    return load_weights(path, built, state)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from scripts.engines.case_engine import CaseEngine
 from scripts.inferers.anatomy_classifier import AnatomyClassifier, Evidence
-from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.preparation.volume import to_native
 
 
-class AnatomyInference(CaseEngine):
+class VolumeInference(CaseEngine):
     """Ask every volume for every finding and write the answers as predictions.
 
     Every finding whose anatomy is in the volume gets a probability; one that reaches its threshold gets a saliency volume too, and
@@ -30,7 +30,7 @@ class AnatomyInference(CaseEngine):
 
     outputs = ("answers",)
 
-    def __init__(self, classifier: AnatomyClassifier, calibration: FindingCalibration, **frame: Any) -> None:
+    def __init__(self, classifier: AnatomyClassifier, calibration: VolumeCalibration, **frame: Any) -> None:
         super().__init__(**frame)
         self.classifier = classifier
         self.calibration = calibration

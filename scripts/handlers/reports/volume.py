@@ -10,15 +10,15 @@ import pandas as pd
 from scripts.figures.localization import interval_figure
 from scripts.handlers.reports.report import Report, Results
 from scripts.handlers.reports.tables import cell
-from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.metrics.classification_summary import MEASURES, summarize_labels
 from scripts.metrics.published_fvlm import published_scores
 
 logger = logging.getLogger(__name__)
 
 
-class ClassificationReport(Report):
-    """Report of an `AnatomyEvaluator`.
+class VolumeReport(Report):
+    """Report of an `VolumeEvaluator`.
 
     Writes per_case.csv (a line a volume and finding: score, the network's and the calibrated probability), metrics.json (figures
     with 95% intervals over patients, by finding, by anatomy and macro) and auc.png.
@@ -30,7 +30,7 @@ class ClassificationReport(Report):
         frame: of `Report`.
     """
 
-    def __init__(self, calibration: Callable[[], FindingCalibration] | None = None, published: bool = False, **frame: Any) -> None:
+    def __init__(self, calibration: Callable[[], VolumeCalibration] | None = None, published: bool = False, **frame: Any) -> None:
         super().__init__(**frame)
         self.calibration = calibration
         self.published = published
@@ -40,7 +40,7 @@ class ClassificationReport(Report):
             logger.warning("no volume has labels for the prompts' findings: nothing to score")
             return None
         rows = pd.DataFrame(self.rows["labels"])
-        fitted = self.calibration() if self.calibration else FindingCalibration()
+        fitted = self.calibration() if self.calibration else VolumeCalibration()
         rows["probability"] = 1 / (1 + np.exp(-rows["score"]))
         rows["calibrated"] = fitted.probability(rows["label"], rows["score"])
         anatomy_of = dict(zip(rows["label"], rows["anatomy"], strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.engines.localization_evaluator import finding_mask
+from scripts.engines.image_evaluator import finding_mask
 from scripts.handlers.reports.report import Gallery, Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.phrase_grounder import GroundedPhrase
@@ -15,8 +15,8 @@ from scripts.metrics.localization_summary import summarize_phrases
 from scripts.readers.film import read_film
 
 
-class LocalizationReport(Report):
-    """Report of a `LocalizationEvaluator`.
+class ImageReport(Report):
+    """Report of a `ImageEvaluator`.
 
     Writes per_case.csv (a line a film and phrase), per_label.csv (a line a film and label), metrics.json (figures with 95%
     intervals over patients), overlays.png (films with truth, heat map and regions).

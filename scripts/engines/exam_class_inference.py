@@ -8,22 +8,22 @@ import torch
 from numpy.typing import NDArray
 
 from scripts.engines.case_engine import CaseEngine
-from scripts.engines.exam_rows import LEAST_REGION, MOST_REGIONS
+from scripts.engines.exam_rows import MAX_REGIONS, MIN_REGION
+from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.inferers.exam_localizer import enlarge
 from scripts.inferers.regions import regions_from_map
-from scripts.inferers.screening_calibration import ScreeningCalibration
 from scripts.loading.exam_batches import join_images
 from scripts.networks import ExamClassifier
 
 HEAT_CUT = 0.5  # of what the strongest place of the exam adds: from there on a place belongs to a region
 
 
-class ScreeningInference(CaseEngine):
+class ExamClassInference(CaseEngine):
     """Classify every exam and write the answers as predictions.
 
     Each class gets its probability. The class decided on also gets an entry for each region of each image that decided it: an image
     that adds at least an even share of what all images add to this class. `confidence` is small where the decision nearly tips
-    over (`ScreeningCalibration.confidence`): exams reviewed from the smallest up show most errors first.
+    over (`ExamClassCalibration.confidence`): exams reviewed from the smallest up show most errors first.
 
     The output of a batch is {"pictures": [(case id, panels)]}, see `scripts.figures.exam_overlays`.
 
@@ -36,7 +36,7 @@ class ScreeningInference(CaseEngine):
 
     outputs = ("pictures",)
 
-    def __init__(self, network: ExamClassifier, calibration: ScreeningCalibration, size: int, **frame: Any) -> None:
+    def __init__(self, network: ExamClassifier, calibration: ExamClassCalibration, size: int, **frame: Any) -> None:
         super().__init__(**frame)
         self.network = network.eval()
         self.calibration = calibration
@@ -76,15 +76,15 @@ class ScreeningInference(CaseEngine):
         native = [view.to_native(heat) for view, heat in zip(case["views"], heats, strict=True)]
         hottest = max(float(np.nanmax(heat)) for heat in native)
         images = []
-        for place, heat in enumerate(native):
+        for index, heat in enumerate(native):
             cut = HEAT_CUT * hottest
-            regions = regions_from_map(heat, cut, LEAST_REGION, MOST_REGIONS) if deciding[place] and hottest > 0 else []
+            regions = regions_from_map(heat, cut, MIN_REGION, MAX_REGIONS) if deciding[index] and hottest > 0 else []
             images.append(
                 {
-                    "index": case["image_places"][place],
-                    "deciding": bool(deciding[place]),
-                    "total": float(totals[place]),
-                    "attention": attention[place],
+                    "index": case["image_indices"][index],
+                    "deciding": bool(deciding[index]),
+                    "total": float(totals[index]),
+                    "attention": attention[index],
                     "heat": heat,
                     "regions": regions,
                 }

@@ -9,7 +9,7 @@ from scripts.engines.case_engine import CaseEngine
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
 
 
-class PhraseInference(CaseEngine):
+class ImageInference(CaseEngine):
     """Ask every film for every phrase and write the answers as predictions.
 
     A phrase with regions gives one finding a region; a phrase without any gives a finding without box and mask, so that a reader
@@ -20,7 +20,7 @@ class PhraseInference(CaseEngine):
     Args:
         grounder: answers phrases with regions.
         phrases: asked of every film whose record has no `phrases` of its own.
-        frame: of `CaseEngine`; batches are those of `scripts.loading.FilmCollate`.
+        frame: of `CaseEngine`; batches are those of `scripts.loading.ImageRecordCollate`.
 
     Raises:
         ValueError: no phrase to ask for.
