@@ -9,6 +9,7 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.cases.finding import Finding
 from scripts.predictions.predictions import PredictionWriter
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class CaseEngine(Evaluator):
             super().run()
 
     def answer(self, case: dict[str, Any]) -> dict[str, list]:
-        """Lists of a prepared case by name; "predictions" holds (case id, images, entries of predictions.jsonl)."""
+        """Lists of a prepared case by name; "predictions" holds (case id, images, fields of each `Finding`)."""
         raise NotImplementedError
 
     def answers(self, batch: dict[str, Any]) -> Iterable[dict[str, list]]:
@@ -55,10 +56,11 @@ class CaseEngine(Evaluator):
     def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
         output: dict[str, list] = {name: [] for name in self.outputs}
         for answer in self.answers(batchdata) if batchdata["case_ids"] else ():
-            for case_id, images, findings in answer.pop("predictions", ()):
+            for case_id, images, entries in answer.pop("predictions", ()):
+                findings = [Finding(**entry) for entry in entries]
                 for finding in findings:
-                    if finding.get("reason"):
-                        logger.info("no region for '%s': %s", finding["label"], finding["reason"])
+                    if finding.reason:
+                        logger.info("no region for '%s': %s", finding.label, finding.reason)
                 self.writer.add(case_id, images, findings)
             for name, part in answer.items():
                 output[name] += part

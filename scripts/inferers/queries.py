@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.cases.domain import Domain, read_domain
-from scripts.datalists.datalist import case_id
+from scripts.cases.kind import case_id
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def load_network(
     seen = sorted(set(unseen) & set(state.get("preprocessing", {}).get("centres", ())))
     if seen:
         raise UserError(
-            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site would not be "
-            "those of an unseen one. Pretrain with the same held_out_sites, or take the centre out of it"
+            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site "
+            "would not be those of an unseen one. Pretrain with the same held_out_sites, or take the centre out of it"
         )
     try:
         built = NETWORKS[name].build(state, **options)

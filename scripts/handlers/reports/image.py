@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts.engines.image_evaluator import finding_mask
 from scripts.handlers.reports.report import Gallery, Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.phrase_grounder import GroundedPhrase
+from scripts.kinds.image import finding_mask
 from scripts.metrics.classification_summary import summarize_labels
 from scripts.metrics.localization_summary import summarize_phrases
 from scripts.readers.film import read_film
