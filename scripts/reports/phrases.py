@@ -173,7 +173,9 @@ def phrase_polarity(phrase: str, lexicon: PhraseLexicon) -> Polarity:
         ValueError: a phrase without a word.
     """
     if not lexicon.can_read(phrase):
-        raise ValueError(f"the phrase {phrase!r} holds no word that can be read, so nothing says whether it states or denies a finding")
+        raise ValueError(
+            f"the phrase {phrase!r} holds no word that can be read, so nothing says whether it states or denies a finding"
+        )
     return polarity_by(phrase, lexicon) or "present"
 
 
