@@ -14,12 +14,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pull import pull
 from integrations.label_studio.push import push
 from integrations.review.agreement import agree, agreement_table
 from integrations.review.measures import box_iou, mask_overlap, weighted_kappa, weighted_median
-from integrations.review.reviews import read_reviews
+from integrations.review.record import ReviewError, read_reviews
 from scripts.files.errors import UserError
 from scripts.predictions.masks import write_mask
 from tests.integrations.label_studio.test_round_trip import tasks_of
@@ -29,7 +28,7 @@ VERSION = "test_bundle 0.1.0 (aaaaaaaa)"
 
 def line(case: str, label: str, action: str = "accepted", **changes) -> dict:
     """A line of reviews.jsonl of a film."""
-    about = {"case_id": case, "patient_id": f"patient of {case}", "task": "cxr", "reviewer": "ann@hospital", "seconds": 10.0}
+    about = {"case_id": case, "patient_id": f"patient of {case}", "domain": "cxr", "reviewer": "ann@hospital", "seconds": 10.0}
     about |= {"time": "2026-01-31T10:20:30Z", "model_version": VERSION, "label": label, "action": action}
     return about | {"before": None, "after": None, "image_index": None, "drawn": "confidence"} | changes
 
@@ -183,7 +182,7 @@ def test_a_region_given_another_label_agrees_with_neither(tmp_path):
 
 def test_a_diagnosis_is_judged_whole_and_class_by_class(tmp_path):
     pairs = [("NOR", "NOR"), ("NOR", "BH"), ("BH", "BH"), ("NPC", "NPC"), ("NPC", "BH"), ("NPC", "NPC"), ("BH", "NOR")]
-    table = table_of(tmp_path, [said(f"exam {n}", pair[0], *pair, task="nasal") for n, pair in enumerate(pairs)])
+    table = table_of(tmp_path, [said(f"exam {n}", pair[0], *pair, domain="nasal") for n, pair in enumerate(pairs)])
     models, experts = zip(*pairs, strict=True)
     assert row(table, "all", "kappa")["estimate"] == pytest.approx(cohen_kappa_score(models, experts))
     assert row(table, "all", "kappa")["n"] == len(pairs)
@@ -200,9 +199,9 @@ def test_volumes_answer_and_mark_in_one_line(tmp_path):
     for name, mask in zip(("before", "after"), masks, strict=True):
         nib.save(nib.Nifti1Image(mask, np.eye(4)), tmp_path / "masks" / f"{name}.nii.gz")
     lines = [
-        said(f"scan {n}", "Nodule", *pair, task="ct") for n, pair in enumerate([("present", "absent"), ("absent", "uncertain")])
+        said(f"scan {n}", "Nodule", *pair, domain="ct") for n, pair in enumerate([("present", "absent"), ("absent", "uncertain")])
     ]
-    lines.append(said("scan 3", "Nodule", "present", "present", task="ct", action="edited"))
+    lines.append(said("scan 3", "Nodule", "present", "present", domain="ct", action="edited"))
     for side in ("before", "after"):
         lines[-1][side]["mask"] = f"masks/{side}.nii.gz"
     table = table_of(tmp_path, lines)
@@ -271,7 +270,7 @@ def test_more_than_two_experts_give_the_mean_of_all_pairs(tmp_path):
     random = np.random.default_rng(6)
     answers = random.choice(["NOR", "BH", "NPC"], (15, 3))
     lines = [
-        said(f"exam {n}", "NOR", "NOR", str(answer), reviewer=f"expert {who}", task="nasal")
+        said(f"exam {n}", "NOR", "NOR", str(answer), reviewer=f"expert {who}", domain="nasal")
         for n, given in enumerate(answers)
         for who, answer in enumerate(given)
     ]
@@ -315,7 +314,7 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path):
     path = written(tmp_path, [good, old, lost, good | {"action": "acepted", "seconds": -3}])
     with path.open("a") as file:
         file.write('{"case_id": \n')
-    with pytest.raises(LabelStudioError) as error:
+    with pytest.raises(ReviewError) as error:
         read_reviews(path)
     said_so = str(error.value)
     for words in (
@@ -334,7 +333,7 @@ def test_masks_of_different_shapes_are_refused(tmp_path):
     for name, shape in (("a", (20, 30)), ("b", (30, 20))):
         write_mask(tmp_path / "masks" / f"{name}.png", np.ones(shape, bool))
     places = [{"box": [0, 0, 5, 5], "mask": f"masks/{name}.png"} for name in "ab"]
-    with pytest.raises(LabelStudioError, match=r"film 1: masks/a.png has shape \(20, 30\), masks/b.png \(30, 20\)"):
+    with pytest.raises(ReviewError, match=r"film 1: masks/a.png has shape \(20, 30\), masks/b.png \(30, 20\)"):
         table_of(tmp_path, [drawn("film 1", "Mass", "edited", *places)])
 
 
@@ -363,17 +362,17 @@ def test_runs_stand_beneath_the_training_whose_checkpoint_predicted(store, tmp_p
 
 def test_what_cannot_be_compared_says_what_to_do(store, tmp_path):
     alone = said("film 1", "Mass", None, "present", model_version=None)
-    with pytest.raises(LabelStudioError, match="nothing to compare"):
+    with pytest.raises(ReviewError, match="nothing to compare"):
         agree(written(tmp_path, [alone]), tracking_uri=store)
     both = [said("film 1", "Mass", "present", "present"), said("film 1", "Mass", "present", "present", model_version="other")]
     path = written(tmp_path, both)
-    with pytest.raises(LabelStudioError, match="--run_id is for one alone"):
+    with pytest.raises(ReviewError, match="--run_id is for one alone"):
         agree(path, run_id="1" * 32, tracking_uri=store)
-    with pytest.raises(LabelStudioError, match="no reviewed case was drawn at random"):
+    with pytest.raises(ReviewError, match="no reviewed case was drawn at random"):
         agree(path, only_random=True, tracking_uri=store)
     with pytest.raises(UserError, match="no run 1111"):
         agree(written(tmp_path, both[:1]), run_id="1" * 32, tracking_uri=store)
-    with pytest.raises(LabelStudioError, match="which MLflow no longer takes"):
+    with pytest.raises(ReviewError, match="which MLflow no longer takes"):
         agree(path, tracking_uri=str(tmp_path))
 
 
