@@ -31,8 +31,8 @@ class Picture:
     height: int
 
 
-def render_film(path: str | Path, output_png: str | Path, *, keep_phi: bool = False) -> Picture:
-    """Write a film (PNG, JPEG or DICOM) as it is displayed, in its own size, 8 bits.
+def render_grey(path: str | Path, output_png: str | Path, *, keep_phi: bool = False) -> Picture:
+    """Write a grey image (PNG, JPEG or DICOM) as it is displayed, in its own size, 8 bits.
 
     DICOM's window, LUT and photometric interpretation are applied as the networks see them (`scripts.readers.film`).
 
@@ -40,28 +40,31 @@ def render_film(path: str | Path, output_png: str | Path, *, keep_phi: bool = Fa
         keep_phi: show a picture with burnt-in names as well.
 
     Raises:
-        ReadError: no readable film, or names are burnt into it.
+        ReadError: no readable image, or names are burnt into it.
     """
     if not keep_phi:
         refuse_burnt_in(path)
     return _write(output_png, np.rint(read_film(path) * 255).astype(np.uint8))
 
 
-def render_exam_image(path: str | Path, output_png: str | Path, *, keep_phi: bool = False) -> Picture:
-    """Write an endoscopic still in its own size and colours, black outside the endoscope's field of view.
+def render_colour(path: str | Path, output_png: str | Path, *, field_of_view: bool, keep_phi: bool = False) -> Picture:
+    """Write a colour image in its own size and colours, black outside its field of view.
 
-    There the processor writes names and dates, mostly without a flag that says so.
+    There an endoscope's processor writes names and dates, mostly without a flag that says so.
 
     Args:
+        field_of_view: whether the image has a lit field of view; all of another is shown.
         keep_phi: show what stands around the field of view, and a picture with burnt-in names as well.
 
     Raises:
-        ReadError: no readable still, or names are burnt into it.
+        ReadError: no readable image, or names are burnt into it.
     """
     if keep_phi:
         return _write(output_png, read_frame(path))
     refuse_burnt_in(path)
     frame = read_frame(path)
+    if not field_of_view:
+        return _write(output_png, frame)
     return _write(output_png, frame * find_field_of_view(frame)[..., None])
 
 

@@ -11,8 +11,9 @@ A line, broken here for reading:
 
 `before` is what the model said, null for what the expert has added; `after` is null for what the expert has rejected. `label` is
 the expert's; the model's differs where the expert has given a region another. `choice` is what is said of the case as a whole;
-`seconds` is the time that the page was open for the review, `drawn` how the case came to its place in the order of review. Boxes are
-[x, y, width, height] in pixels of the stored image, masks PNG files of its size, of volumes NIfTI files on the volume's own grid.
+`seconds` is the time that the page was open for the review, `drawn` how the case came to its place in the order of review. Boxes
+are [x, y, width, height] in pixels of the stored image, masks PNG files of its size, of volumes NIfTI files on the volume's own
+grid.
 """
 
 import json

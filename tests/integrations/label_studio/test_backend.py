@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from integrations.label_studio.answers.results import is_region, label_of, mask_of, words_of
+from integrations.label_studio.answers.answer import Labels
+from integrations.label_studio.answers.results import PHRASE, is_region, label_of, mask_of, words_of
 from integrations.label_studio.backend import app as backend
 from integrations.label_studio.backend.app import create_app, running
 from integrations.label_studio.backend.model import BundleModel
 from integrations.label_studio.cases import prepare, sources
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pages.configurations import PHRASE, Labels, configuration
+from integrations.label_studio.pages import page_of
 from integrations.label_studio.workspace import Workspace
+from scripts.cases.domain import read_domain
 from scripts.datalists.datalist import load_datalist
 from scripts.phantoms.cxr import write_phantoms as write_films
 from scripts.phantoms.nasal import write_phantoms as write_exams
@@ -74,8 +76,7 @@ def ask(client, data, phrase=None, config=None, auth=KNOWN):
     return client.post("/predict", json=body, auth=auth)
 
 
-CXR = configuration(
-    "cxr",
+CXR = page_of("cxr").configuration(
     Labels(
         ("Pleural effusion", "pleural effusion", "consolidation", "pneumothorax"),
     )
@@ -101,7 +102,7 @@ def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, place, film_
 
 
 def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(films_backend, place, film_records):
-    config = configuration("cxr", Labels(("effusion", "pleural effusion"), ("x",)))
+    config = page_of("cxr").configuration(Labels(("effusion", "pleural effusion"), ("x",)))
     for record in film_records:
         (url,) = shown(place, record["image"], name=record["study_id"])
         for phrase, labels in (("left Pleural effusion", ["pleural effusion"]), ("opacity", None)):
@@ -125,7 +126,7 @@ def test_suggestions_are_what_push_sends(films_backend, place, film_records, tmp
     found = sources(read_predictions(tmp_path), None)
     pushed = prepare(place, "other", found, version="v", shape="mask", random_share=0, keep_phi=False)
     phrases = ("pleural effusion", "consolidation", "pneumothorax")
-    config, regions = configuration("cxr", Labels(phrases, phrases)), 0
+    config, regions = page_of("cxr").configuration(Labels(phrases, phrases)), 0
     for one in pushed:
         (suggested,) = ask(films_backend, one.data, config=config).json()["results"]
         assert [item["value"] for item in suggested["result"]] == [item["value"] for item in one.prediction["result"]]
@@ -145,7 +146,7 @@ def test_the_model_reads_the_files_that_the_pictures_were_made_from(films_backen
 def test_an_exams_phrase_is_found_on_one_of_its_images(place, tmp_path):
     write_exams(tmp_path, training=0, validation=0, test=3, seed=5, workers=1)
     classes = ("NOR", "BH", "NPC")
-    config = configuration("nasal", Labels(classes, classes))
+    config = page_of("nasal").configuration(Labels(classes, classes))
     with TestClient(create_app(bundle("nasal_pretraining"), place, PASSWORD)) as client:
         for record in load_datalist(tmp_path / "datalist.json").split("test"):
             urls = shown(place, *record["images"], name=record["exam_id"])
@@ -163,12 +164,12 @@ def test_a_pushed_volume_is_answered_from_its_own_file(place, tmp_path):
     write_predictions(tmp_path / "predictions", {"scan": write_volume(tmp_path / "scan.nii.gz", "RAS")}, "RAS")
     found = sources(read_predictions(tmp_path / "predictions"), None)
     (pushed,) = prepare(place, "scans", found, version="v", shape="mask", random_share=0, keep_phi=False)
-    asked = {"task": "ct", **pushed.data}
-    task = backend.TaskQuestion(place, asked, "", "ct", None)
+    asked, volumes = {"domain": "ct", **pushed.data}, read_domain("ct")
+    task = backend.TaskQuestion(place, asked, "", volumes, None)
     with pytest.raises(LabelStudioError, match="not known here"):
         _ = task.record
     place.save_case("scans", pushed.data["case_id"], pushed.kept)
-    record = backend.TaskQuestion(place, asked, "", "ct", None).record
+    record = backend.TaskQuestion(place, asked, "", volumes, None).record
     assert record == {
         "image": str(tmp_path / "scan.nii.gz"),
         "anatomy_mask": found[0].record.get("anatomy_mask", record["anatomy_mask"]),
@@ -177,12 +178,12 @@ def test_a_pushed_volume_is_answered_from_its_own_file(place, tmp_path):
 
 def test_faults_are_told_with_a_way_out(films_backend, place, film_records):
     (url,) = shown(place, film_records[0]["image"], name="three")
-    unknown = ask(films_backend, {"image": url}, config=configuration("cxr", Labels(("Mass",), ("Mass",))))
+    unknown = ask(films_backend, {"image": url}, config=page_of("cxr").configuration(Labels(("Mass",), ("Mass",))))
     assert unknown.status_code == 422 and "push this model's predictions" in unknown.json()["detail"]
     (place.images / "project" / "three" / "0.png").write_bytes(b"no picture")
     broken = ask(films_backend, {"image": url}, "pleural effusion", CXR)
     assert broken.status_code == 422 and "0.png" in broken.json()["detail"]
-    for data, said in (({}, "names no image"), ({"image": url, "task": "ct"}, "is for cxr"), ({"images": [1]}, "names no image")):
+    for data, said in (({}, "names no image"), ({"image": url, "domain": "ct"}, "is for cxr"), ({"images": [1]}, "names no image")):
         answer = ask(films_backend, data, config=CXR)
         assert answer.status_code == 422 and said in answer.json()["detail"]
     assert films_backend.post("/predict", content=b"{", auth=KNOWN).status_code == 422
@@ -248,7 +249,7 @@ def test_large_requests_are_refused_before_they_are_read(films_backend):
 class Slow:
     """In a model's place: holds every answer until told."""
 
-    task, version, takes_phrases, batch_size = "cxr", "slow", True, 1
+    domain, version, takes_phrases, batch_size = read_domain("cxr"), "slow", True, 1
 
     def __init__(self):
         self.go, self.begun = threading.Event(), threading.Event()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from integrations.label_studio.answers.judgements import judgements
+from integrations.label_studio.answers.answer import Answer, Labels
 from integrations.label_studio.answers.results import (
     box_of,
     brush_item,
@@ -15,25 +15,21 @@ from integrations.label_studio.answers.results import (
 )
 from integrations.label_studio.answers.validation import PredictionChecker
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pages.configurations import Labels, configuration, labels_in
-from integrations.label_studio.pages.preannotations import NO_REPORT, attention_of, labels_of, result_of, sentence_with
+from integrations.label_studio.pages import page_of
+from integrations.label_studio.pages.drawing import NO_REPORT, sentence_with
+from integrations.label_studio.pages.exam import attention_of
+from integrations.label_studio.pages.parts import labels_in
 from integrations.label_studio.workspace import check_project
+from scripts.cases.domain import DomainError
+from scripts.cases.finding import Finding
 from tests.integrations.conftest import blob
 
 LABELS = Labels(("Mass", 'Nodule < 3 cm & "more"'), ("Mass", "Effusion"))
 SIZE = (97, 101)
 
 
-def finding(label: str, index: int | None, probability: float | None = 0.5) -> dict:
-    return {
-        "label": label,
-        "text": None,
-        "image_index": index,
-        "probability": probability,
-        "confidence": 0.5,
-        "box": None,
-        "mask": None,
-    }
+def finding(label: str, index: int | None, probability: float | None = 0.5, **more) -> Finding:
+    return Finding(label, probability=probability, confidence=0.5, image_index=index, **more)
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (7, 3), (101, 97), (257, 515)])
@@ -89,15 +85,13 @@ def test_half_a_pixel_is_the_same_place():
 
 
 def test_configurations_hold_their_labels_and_grow():
-    for task in ("cxr", "nasal"):
-        xml = configuration(task, LABELS)
+    for page in map(page_of, ("cxr", "nasal")):
+        xml = page.configuration(LABELS)
         assert labels_in(xml) == LABELS
-        assert labels_in(configuration(task, labels_in(xml) | Labels(("New",), ()))).regions == (*LABELS.regions, "New")
+        assert labels_in(page.configuration(labels_in(xml) | Labels(("New",), ()))).regions == (*LABELS.regions, "New")
     assert labels_in("<View/>") == labels_in("not xml") == Labels()
     with pytest.raises(LabelStudioError, match="no label to choose"):
-        configuration("cxr", Labels())
-    with pytest.raises(LabelStudioError, match="no labeling configuration"):
-        configuration("mri", LABELS)
+        page_of("cxr").configuration(Labels())
 
 
 def spoiled(**value) -> dict:
@@ -124,13 +118,13 @@ def spoiled(**value) -> dict:
     ],
 )
 def test_what_the_page_would_hide_is_found(item, reason):
-    checker = PredictionChecker(configuration("cxr", LABELS))
+    checker = PredictionChecker(page_of("cxr").configuration(LABELS))
     reasons = checker.faults({"model_version": "m", "score": 0.5, "result": [item]}, [SIZE], "A report"[:8])
     assert len(reasons) >= 1 and reason in " ".join(reasons)
 
 
 def test_sound_predictions_pass():
-    checker = PredictionChecker(configuration("cxr", LABELS))
+    checker = PredictionChecker(page_of("cxr").configuration(LABELS))
     result = [spoiled(), brush_item(blob(101, 97, 0), "Mass", region="m"), choices_item("findings", ["Effusion"])]
     assert checker.faults({"model_version": "m", "score": 0.0, "result": result}, [SIZE]) == []
 
@@ -151,29 +145,35 @@ def test_the_sentence_that_holds_a_phrase(report, phrase, sentence):
 
 
 def test_a_finding_whose_phrase_the_report_lacks_is_linked_by_its_label():
-    case = {"task": "cxr", "findings": [finding("Mass", 0) | {"text": "round opacity", "box": [1, 2, 3, 4]}]}
-    items = result_of(case, [SIZE], "No effusion. A mass is seen.", "box")
+    case = {"findings": [finding("Mass", 0, text="round opacity", box=[1, 2, 3, 4])]}
+    items = page_of("cxr").items(case, [SIZE], "No effusion. A mass is seen.", "box")
     assert [item["value"]["text"] for item in items if item["type"] == "labels"] == ["A mass is seen."]
     assert [item["to_id"] for item in items if item["type"] == "relation"] == ["finding-0"]
 
 
 def test_an_exams_labels_and_attention():
     findings = [finding("NOR", None, 0.2), finding("NPC", None, 0.8), finding("mass", 2, 0.6), finding("pus", 0, 0.9)]
-    assert labels_of("nasal", [{"findings": findings}]) == Labels(("mass", "pus"), ("NOR", "NPC"))
-    assert labels_of("nasal", [{"findings": [*findings, finding("NPC", 1)]}]).regions == ("mass", "pus", "NPC", "NOR")
+    assert page_of("nasal").labels_of([{"findings": findings}]) == Labels(("mass", "pus"), ("NOR", "NPC"))
+    assert page_of("nasal").labels_of([{"findings": [*findings, finding("NPC", 1)]}]).regions == ("mass", "pus", "NPC", "NOR")
     assert attention_of({"findings": findings}) == "Look first at image 1 (pus 0.90), then 3 (mass 0.60)"
 
 
 def test_everything_is_added_on_an_empty_page():
     items = [rectangle_item([1, 2, 3, 4], SIZE, "Mass", region="x"), choices_item("findings", ["Effusion"])]
-    judged = judgements(items, None, [finding("Mass", 0)], "cxr")
+    judged = page_of("cxr").judgements(Answer(items, None, [finding("Mass", 0)]))
     assert [(one.label, one.action) for one in judged] == [("Mass", "added"), ("Effusion", "added")]
 
 
 def test_a_region_without_label_says_nothing():
     item = rectangle_item([1, 2, 3, 4], SIZE, "Mass", region="x")
     del item["value"]["rectanglelabels"]
-    assert judgements([item], [], [], "nasal") == []
+    assert page_of("nasal").judgements(Answer([item], [])) == []
+
+
+@pytest.mark.parametrize("domain", ["fundus_of_nobody", "mri", ""])
+def test_the_page_of_an_unknown_domain_names_the_known_ones(domain):
+    with pytest.raises(DomainError, match=r"unknown domain.*known: ct, cxr, nasal"):
+        page_of(domain)
 
 
 @pytest.mark.parametrize("name", ["ab", "a/b", "../..", "a" * 51, "-abc", ""])
