@@ -53,8 +53,9 @@ def check_datalist_command(path: str, *, output: str | None = None, workers: int
 def datalist_command(source: str, *, source_dir: str, output: str, check_files: bool = True, **options: Any) -> int:
     """Make a datalist of a public data set's folder, as its owner distributes it, or of a hospital's own export, and check it.
 
-    Sources: mimic-cxr, ms-cxr, rsna-pneumonia, chexlocalize, nih-chestxray14, covid-rural, openi, case-notes, ct-rate,
-    rad-chestct, ct-folder, endoscopy. Each has options of its own: `python -m scripts datalist SOURCE --help` tells them.
+    Sources: case-notes, chexlocalize, covid-rural, ct-folder, ct-rate, endoscopy, image-table, mimic-cxr, ms-cxr,
+    nih-chestxray14, openi, rad-chestct, rsna-pneumonia. Each has options of its own: `python -m scripts datalist SOURCE --help`
+    tells them.
 
     Examples:
         python -m scripts datalist rsna-pneumonia --source_dir rsna --output data/rsna/datalist.json
@@ -71,11 +72,17 @@ def datalist_command(source: str, *, source_dir: str, output: str, check_files: 
     check = yes_or_no("check_files", check_files)
     check_paths(source_dir=source_dir, output=output)
     from scripts.datalists.datalist import save_datalist
-    from scripts.datalists.sources import SOURCES, task_of
+    from scripts.datalists.sources import DOMAINS_OF, SOURCES
 
     build = SOURCES[known("source", source, SOURCES)]
     splits = build(source_dir, **_source_options(source, build, options))
-    save_datalist(output, task_of(source), splits, name=source, description=f"Made by `python -m scripts datalist {source}`.")
+    save_datalist(
+        output,
+        options.get("domain", DOMAINS_OF[source]),
+        splits,
+        name=source,
+        description=f"Made by `python -m scripts datalist {source}`.",
+    )
     print(f"wrote {output}: " + ", ".join(f"{split} {len(records):,}" for split, records in splits.items()))
     return check_datalist_command(output) if check else 0
 

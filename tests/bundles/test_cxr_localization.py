@@ -107,8 +107,8 @@ def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, 
     CXR.run(("inference", "phantom"), *arguments, *phrases, *calibration)
     (case,) = read_predictions(tmp_path)
     assert case["images"] == [str(film)]
-    denied = [finding for finding in case["findings"] if finding["text"] == "no pneumothorax"]
-    assert len(denied) == 1 and denied[0]["mask"] is None and denied[0]["probability"] == 0
+    denied = [finding for finding in case["findings"] if finding.text == "no pneumothorax"]
+    assert len(denied) == 1 and denied[0].mask is None and denied[0].probability == 0
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.files.atomic import write_atomically
 
+DOMAIN = "cxr"
 LABELS = (
     "No Finding",
     "Enlarged Cardiomediastinum",

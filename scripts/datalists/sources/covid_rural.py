@@ -23,6 +23,7 @@ from tqdm import tqdm
 from scripts.cases.prompts import prompt_for
 from scripts.datalists.sources.tables import SourceFaults, first_present, folder_of
 
+DOMAIN = "cxr"
 DOWNLOAD = (
     "clone github.com/haimingt/opacity_segmentation_covid_chest_X_ray and give it or its covid_rural_annot; "
     "the DICOM files of TCIA's COVID-19-AR have no outlines"
