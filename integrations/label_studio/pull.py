@@ -23,10 +23,12 @@ from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import Page, page_of
 from integrations.label_studio.pages.parts import labels_in
 from integrations.label_studio.workspace import Workspace, check_project
-from integrations.review.record import REVIEWS, Left, ReviewLine, Said
+from integrations.review.record import REVIEWS, ReviewLine
 from scripts.cases.finding import Finding
 from scripts.datalists.datalist import SPLITS, save_datalist
 from scripts.files.atomic import write_atomically
+from scripts.files.faults import Fault, describe_faults
+from scripts.files.validation import Notes
 from scripts.readers.nifti_faults import NIFTI_ENDINGS
 
 PAGE = 100
@@ -112,7 +114,8 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
         dicom_seg: write DICOM segmentations of volumes as well; they carry the patient's name, as the scans do.
 
     Raises:
-        LabelStudioError: no such project, no review yet, a task that the working folder does not know, an unreadable mask.
+        LabelStudioError: no such project, no review yet, a task that the working folder does not know, an unreadable mask,
+            a region without area.
         DicomError: segmentations are wanted and highdicom is not installed.
         DatalistError: the reviewed cases make no valid datalist; lists what is wrong.
     """
@@ -129,14 +132,18 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
     labels = labels_in(existing.label_config or "")
     (output / "masks").mkdir(parents=True, exist_ok=True)
     lines: list[ReviewLine] = []
+    faults: list[Fault] = []
     latest: dict[str, _Read] = {}
     for data, review in tqdm(found, desc="reviews", unit="review", disable=None):
         read = _read(review, _kept(place, project, data["case_id"], review), labels, output)
-        lines += _lines(read)
+        made, wrong = _lines(read)
+        lines, faults = lines + made, faults + wrong
         case_id = read.answer.kept["case_id"]
         earlier = latest.get(case_id)
         if earlier is None or earlier.review.annotation["updated_at"] <= review.annotation["updated_at"]:
             latest[case_id] = read
+    if faults:
+        raise LabelStudioError(describe_faults(faults))
     if dicom_seg:
         _write_segmentations(output, latest.values())
     lacking = _write_datalist(output, project, list(latest.values()))
@@ -181,8 +188,8 @@ def _read(review: _Review, kept: dict[str, Any], labels: Labels, output: Path) -
     return _Read(review, page, answer, _Masks(review, output, page, kept))
 
 
-def _lines(read: _Read) -> list[ReviewLine]:
-    """A line for every finding of a review; its masks are written."""
+def _lines(read: _Read) -> tuple[list[ReviewLine], list[Fault]]:
+    """A line for every finding of a review, and what is wrong with those that cannot be; masks are written."""
     review, kept = read.review, read.answer.kept
     about = {
         "case_id": kept["case_id"],
@@ -194,19 +201,21 @@ def _lines(read: _Read) -> list[ReviewLine]:
         "model_version": review.model_version,
         "drawn": kept["drawn"],
     }
-    lines = []
+    lines, notes = [], Notes("reviews", record=f"task {review.task_id}")
     for judged in read.page.judgements(read.answer):
         before, after = judged.before, judged.after
         said = left = None
         if before is not None:
             mask = read.masks.file(before.mask)
-            said = Said(label=before.label, probability=before.probability, box=before.box, mask=mask, choice=judged.said)
+            said = {"label": before.label, "probability": before.probability}
+            said |= {"box": before.box, "mask": mask, "choice": judged.said}
         if after is not None:
-            left = Left(box=after.box, mask=read.masks.file(after.mask), choice=judged.choice)
+            left = {"box": after.box, "mask": read.masks.file(after.mask), "choice": judged.choice}
         index = next((one.image_index for one in (after, before) if one is not None), None)
         found = {"label": judged.label, "action": judged.action, "before": said, "after": left, "image_index": index}
-        lines.append(ReviewLine(**about, **found))
-    return lines
+        line = notes.check(ReviewLine, about | found)
+        lines += [line] if line else []
+    return lines, notes.faults
 
 
 def _write_segmentations(output: Path, latest: Iterable[_Read]) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
-from integrations.label_studio.answers.validation import PredictionChecker
 from integrations.label_studio.cases import Prepared, case_fault, prepare, sources, version_of
 from integrations.label_studio.client import ServerGone, find_project, tasks_where, telling
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import page_of
 from integrations.label_studio.pages.parts import labels_in
+from integrations.label_studio.pages.validation import PredictionChecker
 from integrations.label_studio.workspace import Workspace, check_project
 from scripts.datalists.datalist import load_datalist
 from scripts.files.faults import describe_faults

@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from integrations.label_studio.answers.results import PHRASE, found_item
-from integrations.label_studio.answers.validation import PredictionChecker
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import page_of
 from integrations.label_studio.pages.drawing import confidence_of, sentence_with
 from integrations.label_studio.pages.parts import labels_in
+from integrations.label_studio.pages.validation import PredictionChecker
 from integrations.label_studio.workspace import Workspace
 from scripts.cases.domain import Domain
 from scripts.predictions.masks import read_mask

@@ -35,7 +35,7 @@ from scripts.predictions.masks import write_mask
 class ImagePage:
     """Implements `integrations.label_studio.pages.page.Page` for the kind "image"."""
 
-    left_out = "images cannot be used"
+    left_out = ""
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain

@@ -40,7 +40,7 @@ class Page(Protocol):
 
     domain: Domain
     left_out: str
-    """Why `record` leaves cases out, in words that follow their number."""
+    """Why `record` leaves cases out, in words that follow their number; empty where it takes all."""
 
     def labels_of(self, cases: Iterable[Mapping[str, Any]]) -> Labels:
         """What the findings of predicted cases name."""

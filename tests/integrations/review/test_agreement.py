@@ -1,6 +1,5 @@
 """Agreement: measures against closed forms and scikit-learn, reviews read back, table, plot and runs."""
 
-import copy
 import json
 import re
 import subprocess
@@ -14,14 +13,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from integrations.label_studio.pull import pull
-from integrations.label_studio.push import push
 from integrations.review.agreement import agree, agreement_table
 from integrations.review.measures import box_iou, mask_overlap, weighted_kappa, weighted_median
 from integrations.review.record import ReviewError, read_reviews
 from scripts.files.errors import UserError
 from scripts.predictions.masks import write_mask
-from tests.integrations.label_studio.test_round_trip import tasks_of
 
 VERSION = "test_bundle 0.1.0 (aaaaaaaa)"
 
@@ -279,31 +275,6 @@ def test_more_than_two_experts_give_the_mean_of_all_pairs(tmp_path):
     assert kappa["estimate"] == pytest.approx(np.mean(pairs)) and (kappa["n"], kappa["cases"]) == (45, 15)
 
 
-def test_reviews_of_a_real_server_give_both_agreements(client, workspace, project, films, tmp_path):
-    push(client, workspace, films([(60, 80), (90, 70), (64, 64)]), project, reviews_per_case=2)
-    second = client.users.create(email=f"{project}@hospital.example", username=project, first_name="", last_name="")
-    for number, task in enumerate(tasks_of(client, project)):
-        prediction = task["predictions"][-1]
-        relabelled = copy.deepcopy(prediction["result"])
-        if number == 0:
-            next(item for item in relabelled if item["type"] == "brushlabels")["value"]["brushlabels"] = ["Effusion"]
-            next(item for item in relabelled if item["type"] == "choices")["value"]["choices"] = ["Effusion"]
-        for who, result in ((None, relabelled), (second.id, prediction["result"])):
-            by = {} if who is None else {"completed_by": who}
-            client.annotations.create(id=task["id"], result=result, parent_prediction=prediction["id"], lead_time=7.5, **by)
-    pull(client, workspace, project, tmp_path / "out")
-    reviews = read_reviews(tmp_path / "out" / "reviews.jsonl")
-    assert len(reviews) == 6 and {review.patient_id for review in reviews} == {f"study {n}" for n in range(3)}
-    table = agreement_table(reviews)
-    # Of six masks one was called an effusion: that place agrees with neither label.
-    assert row(table, "Mass", "iou")["estimate"] == pytest.approx(5 / 6) and row(table, "Effusion", "iou")["estimate"] == 0
-    assert row(table, "all", "iou", "experts")["estimate"] == pytest.approx(2 / 4)
-    assert row(table, "Mass", "acceptance")["estimate"] == pytest.approx(10 / 12)
-    assert row(table, "all", "seconds")["estimate"] == 7.5
-    kappa = row(table, "Effusion", "kappa", "experts")
-    assert (kappa["n"], kappa["estimate"]) == (3, 0)
-
-
 # --- files, command, runs -----------------------------------------------------------------------------
 
 
@@ -326,6 +297,16 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path):
         "pull again",
     ):
         assert words in said_so, words
+
+
+def test_the_old_word_and_unknown_domains_are_told(tmp_path):
+    good = said("film 1", "Mass", "present", "present")
+    old = {"task" if key == "domain" else key: value for key, value in good.items()}
+    with pytest.raises(ReviewError, match=r'line 1, task = "cxr": is called "domain" now; pull again') as error:
+        read_reviews(written(tmp_path, [old]))
+    assert str(error.value).count("line 1") == 1, "one fault, not a missing key and an unknown one"
+    with pytest.raises(ReviewError, match=r'line 1, domain = "mri": is not known .*known: ct, cxr, nasal'):
+        read_reviews(written(tmp_path, [good | {"domain": "mri"}]))
 
 
 def test_masks_of_different_shapes_are_refused(tmp_path):

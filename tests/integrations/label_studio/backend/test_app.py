@@ -29,7 +29,7 @@ from tests.bundles.commands import Bundle
 from tests.integrations.conftest import free_port
 from tests.integrations.volumes import write_predictions, write_volume
 
-BUNDLES = Path(__file__).resolve().parents[3] / "bundles"
+BUNDLES = Path(__file__).resolve().parents[4] / "bundles"
 PASSWORD = "secret of a test"
 KNOWN = (backend.USER, PASSWORD)
 

@@ -15,12 +15,12 @@ from nibabel.affines import voxel_sizes
 from integrations.dicom.display import WINDOWS
 from integrations.label_studio.answers.answer import Answer, Labels
 from integrations.label_studio.answers.results import brush_item, choices_item, rectangle_item
-from integrations.label_studio.answers.validation import PredictionChecker
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import page_of
 from integrations.label_studio.pages import volume as ct
 from integrations.label_studio.pages.parts import labels_in
 from integrations.label_studio.pages.slices import Pictures, render_case, write_volume_mask
+from integrations.label_studio.pages.validation import PredictionChecker
 from scripts.files.read_error import ReadError
 from scripts.predictions.predictions import read_predictions
 from tests.integrations.volumes import SHAPE, lesion, oriented, write_predictions, write_volume
