@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from integrations.label_studio.answers.answer import Labels
 from integrations.label_studio.answers.results import (
     box_of,
     brush_item,
@@ -15,7 +14,6 @@ from integrations.label_studio.answers.results import (
 from integrations.label_studio.errors import LabelStudioError
 from tests.integrations.conftest import blob
 
-LABELS = Labels(("Mass", 'Nodule < 3 cm & "more"'), ("Mass", "Effusion"))
 SIZE = (97, 101)
 
 
