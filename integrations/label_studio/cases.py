@@ -20,8 +20,8 @@ from integrations.label_studio.workspace import Workspace
 from integrations.review.record import LEAST_CONFIDENT, RANDOM
 from scripts.cases.finding import Finding
 from scripts.datalists.datalist import Datalist
-from scripts.files.faults import NOTHING, Fault, describe_faults
-from scripts.files.form import Notes
+from scripts.files.faults import MISSING, Fault, describe_faults
+from scripts.files.form import ErrorCollector
 from scripts.readers.film import ReadError
 
 RENDERING_THREADS = 4
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Source:
+class CaseInput:
     """A case on the user's side: its line of predictions.jsonl and, where a datalist is given, its record and split."""
 
     case: dict[str, Any]
@@ -50,7 +50,7 @@ class Prepared:
     kept: dict[str, Any]
 
 
-def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[Source]:
+def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[CaseInput]:
     """Each case with its record.
 
     Raises:
@@ -67,7 +67,7 @@ def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[
     if not cases:
         raise LabelStudioError("there is no case in the predictions; run the inference on some")
     if datalist is None:
-        return [Source(case) for case in cases]
+        return [CaseInput(case) for case in cases]
     if datalist.domain.reference != cases[0]["domain"]:
         named = f"{datalist.path} is of domain {datalist.domain.reference}"
         raise LabelStudioError(f"{named}, the predictions of {cases[0]['domain']}; give theirs")
@@ -77,7 +77,7 @@ def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[
         named = ", ".join(unknown[:5])
         reason = f"does not name {len(unknown)} of {len(cases)} predicted cases ({named}{', ...' * (len(unknown) > 5)})"
         raise LabelStudioError(f"{datalist.path} {reason}; give the datalist that the inference ran on")
-    return [Source(case, *records[case["case_id"]]) for case in cases]
+    return [CaseInput(case, *records[case["case_id"]]) for case in cases]
 
 
 def version_of(model: dict[str, Any]) -> str:
@@ -86,7 +86,7 @@ def version_of(model: dict[str, Any]) -> str:
 
 
 def prepare(
-    place: Workspace, project: str, found: Sequence[Source], *, version: str, shape: str, random_share: float, keep_phi: bool
+    workspace: Workspace, project: str, found: Sequence[CaseInput], *, version: str, shape: str, random_share: float, keep_phi: bool
 ) -> list[Prepared]:
     """Make cases ready; pictures that are there already are not rendered again.
 
@@ -100,8 +100,8 @@ def prepare(
     Raises:
         LabelStudioError: images that cannot be read, masks of another size than their image, boxes outside; all are listed.
     """
-    pseudonyms = Pseudonyms(place.key)
-    work = partial(_prepared, place, project, pseudonyms, version=version, shape=shape, keep_phi=keep_phi)
+    pseudonyms = Pseudonyms(workspace.key)
+    work = partial(_prepared, workspace, project, pseudonyms, version=version, shape=shape, keep_phi=keep_phi)
     with ThreadPoolExecutor(RENDERING_THREADS) as pool:
         done = list(tqdm(pool.map(work, found), total=len(found), desc="pictures", unit="case", disable=None))
     faults = [fault for one in done if not isinstance(one, Prepared) for fault in one]
@@ -110,20 +110,20 @@ def prepare(
     return _in_order([one for one in done if isinstance(one, Prepared)], random_share)
 
 
-def case_fault(case_id: str, kind: str, reason: str, way_out: str) -> Fault:
+def case_fault(case_id: str, kind: str, reason: str, hint: str) -> Fault:
     """A fault of a case's predictions."""
-    notes = Notes("predictions", record=case_id)
-    notes.add(kind, "", NOTHING, reason, way_out)
+    notes = ErrorCollector("predictions", record=case_id)
+    notes.add(kind, "", MISSING, reason, hint)
     return notes.faults[0]
 
 
 def _prepared(
-    place: Workspace, project: str, pseudonyms: Pseudonyms, source: Source, *, version: str, shape: str, keep_phi: bool
+    workspace: Workspace, project: str, pseudonyms: Pseudonyms, case_input: CaseInput, *, version: str, shape: str, keep_phi: bool
 ) -> Prepared | list[Fault]:
     """A case made ready, or what is wrong with it."""
-    case, record = source.case, source.record
+    case, record = case_input.case, case_input.record
     pseudonym = pseudonyms.of("case", case["case_id"])
-    kept = place.read_case(project, pseudonym) or {"pushed": {}}
+    kept = workspace.read_case(project, pseudonym) or {"pushed": {}}
     if kept.get("images", case["images"]) != case["images"]:
         reason = f"stands for the images {', '.join(kept['images'])} in project {project}"
         return [case_fault(case["case_id"], "other images", reason, "push to a project of another name")]
@@ -133,7 +133,7 @@ def _prepared(
         shown = report if keep_phi else scrub_report(report, _identifiers(case, record))
         shown = shown.replace("\r\n", "\n").strip() or NO_REPORT
         about = {"report": shown, "shape": shape, "keep_phi": keep_phi}
-        drawn = page.draw(case, record, place.images, f"{project}/{pseudonym}", kept, **about)
+        drawn = page.draw(case, record, workspace.images, f"{project}/{pseudonym}", kept, **about)
     except ReadError as error:
         return [case_fault(case["case_id"], "unreadable file", str(error), "mend the file, or leave the case out")]
     # The name alone: a folder's path may tell of its owner.
@@ -145,7 +145,7 @@ def _prepared(
     kept |= {
         "case_id": case["case_id"],
         "patient_id": record.get("patient_id", case["case_id"]),
-        "split": source.split,
+        "split": case_input.split,
         "domain": page.domain.reference,
         "images": case["images"],
         **drawn.kept,

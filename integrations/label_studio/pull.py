@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from integrations.dicom.segmentation import write_segmentation
 from integrations.label_studio.answers.answer import Answer, Labels
-from integrations.label_studio.client import find_project, tasks_where, telling
+from integrations.label_studio.client import find_project, tasks_where, translate_api_errors
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import Page, page_of
 from integrations.label_studio.pages.parts import labels_in
@@ -28,7 +28,7 @@ from scripts.cases.finding import Finding
 from scripts.datalists.datalist import SPLITS, save_datalist
 from scripts.files.atomic import write_atomically
 from scripts.files.faults import Fault, describe_faults
-from scripts.files.validation import Notes
+from scripts.files.validation import ErrorCollector
 from scripts.readers.nifti_faults import NIFTI_ENDINGS
 
 PAGE = 100
@@ -103,7 +103,7 @@ class _Read:
     masks: _Masks
 
 
-def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path, *, dicom_seg: bool = False) -> Pulled:
+def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | Path, *, dicom_seg: bool = False) -> Pulled:
     """Fetch all reviews of a project.
 
     Of several reviews of a case the latest makes the datalist's record; all of them are in reviews.jsonl. Skipped tasks count as
@@ -121,7 +121,7 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
     """
     check_project(project)
     output = Path(output)
-    with telling(f"project {project}"):
+    with translate_api_errors(f"project {project}"):
         existing = find_project(client, project)
         if existing is None:
             raise LabelStudioError(f"project {project}: is not on this server; see --project and --url")
@@ -135,7 +135,7 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
     faults: list[Fault] = []
     latest: dict[str, _Read] = {}
     for data, review in tqdm(found, desc="reviews", unit="review", disable=None):
-        read = _read(review, _kept(place, project, data["case_id"], review), labels, output)
+        read = _read(review, _kept(workspace, project, data["case_id"], review), labels, output)
         made, wrong = _lines(read)
         lines, faults = lines + made, faults + wrong
         case_id = read.answer.kept["case_id"]
@@ -170,9 +170,9 @@ def _reviews(task: dict[str, Any], people: dict[int, str]) -> list[tuple[dict[st
     return found
 
 
-def _kept(place: Workspace, project: str, pseudonym: str, review: _Review) -> dict[str, Any]:
+def _kept(workspace: Workspace, project: str, pseudonym: str, review: _Review) -> dict[str, Any]:
     """What `push` has kept of a case."""
-    kept, path = place.read_case(project, pseudonym), place.cases(project) / f"{pseudonym}.json"
+    kept, path = workspace.read_case(project, pseudonym), workspace.cases(project) / f"{pseudonym}.json"
     if kept is None:
         raise LabelStudioError(f"task {review.task_id}: {path} is not there; give --data the folder that the push was made with")
     if "domain" not in kept:
@@ -201,7 +201,7 @@ def _lines(read: _Read) -> tuple[list[ReviewLine], list[Fault]]:
         "model_version": review.model_version,
         "drawn": kept["drawn"],
     }
-    lines, notes = [], Notes("reviews", record=f"task {review.task_id}")
+    lines, notes = [], ErrorCollector("reviews", record=f"task {review.task_id}")
     for judged in read.page.judgements(read.answer):
         before, after = judged.before, judged.after
         said = left = None

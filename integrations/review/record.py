@@ -30,9 +30,9 @@ from pydantic import BeforeValidator, ValidationInfo
 from scripts.cases.domain import DomainError, known_domains, read_domain
 from scripts.cases.values import Box, ImageIndex, Share, Text, is_number
 from scripts.files.errors import UserError
-from scripts.files.faults import NOTHING, describe_faults
+from scripts.files.faults import MISSING, describe_faults
 from scripts.files.read_error import ReadError
-from scripts.files.validation import Notes, StrictModel, fault, unknown
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
 from scripts.predictions.masks import read_mask
 from scripts.readers.nifti_faults import NIFTI_ENDINGS
 
@@ -206,7 +206,7 @@ def read_reviews(path: Path) -> list[Review]:
         raise ReviewError(f"{path}: cannot be read ({error}); give the {REVIEWS} that `pull` wrote") from error
     lines, faults = [], []
     for number, text in enumerate(texts, start=1):
-        notes = Notes(str(path), record=f"line {number}")
+        notes = ErrorCollector(str(path), record=f"line {number}")
         lines.append(_line(notes, path.parent, text))
         faults += notes.faults
     if faults:
@@ -246,12 +246,12 @@ def _read(path: Path) -> np.ndarray:
         raise ReadError(path, f"is no readable NIfTI ({error}); pull again") from error
 
 
-def _line(notes: Notes, folder: Path, text: str) -> ReviewLine | None:
+def _line(notes: ErrorCollector, folder: Path, text: str) -> ReviewLine | None:
     """A line of reviews.jsonl; None where something is wrong with it, which is noted."""
     try:
         content = json.loads(text)
     except ValueError as error:
-        notes.add("no JSON", "", NOTHING, f"is no JSON ({error})", "see whether the file was cut off")
+        notes.add("no JSON", "", MISSING, f"is no JSON ({error})", "see whether the file was cut off")
         return None
     if not isinstance(content, dict):
         notes.wrong_type("", content, "an object")

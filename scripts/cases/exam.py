@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 
 from scripts.cases.record import Record
 from scripts.cases.values import Box, FilePath, ImageIndex, Report, Text, check_index, not_empty
-from scripts.files.validation import Notes, StrictModel, fault, unknown, wrong_type
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown, wrong_type
 
 
 class ExamFinding(StrictModel):
@@ -45,7 +45,7 @@ class ExamRecord(Record):
     regions: Annotated[list[Annotated[str | None, BeforeValidator(_region)]], not_empty("regions")] = Field(default_factory=list)
 
     @classmethod
-    def check_whole(cls, notes: Notes, record: dict[str, Any]) -> None:
+    def check_whole(cls, notes: ErrorCollector, record: dict[str, Any]) -> None:
         """Note images that findings point at and that are not there, and a number of regions other than that of images."""
         findings, images, regions = record.get("findings"), record.get("images"), record.get("regions")
         for number, finding in enumerate(findings if isinstance(findings, list) else []):

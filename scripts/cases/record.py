@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from scripts.cases.values import Text, is_number
-from scripts.files.validation import Notes, StrictModel, fault
+from scripts.files.validation import ErrorCollector, StrictModel, fault
 
 
 def _age(value: Any) -> float:
@@ -32,5 +32,5 @@ class Record(StrictModel):
     scanner: Text = ""
 
     @classmethod
-    def check_whole(cls, notes: Notes, record: dict[str, Any]) -> None:
+    def check_whole(cls, notes: ErrorCollector, record: dict[str, Any]) -> None:
         """Note what no key shows alone; other faults of the record are noted elsewhere."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from scripts.files.validation import Notes, fault, wrong_type
+from scripts.files.validation import ErrorCollector, fault, wrong_type
 
 BOX_TOLERANCE = 0.01
 """Pixels by which a box may leave its image: boxes scaled from another size carry rounding."""
@@ -112,7 +112,7 @@ Share = Annotated[float, BeforeValidator(_share)]
 Labels = dict[EntryName, ZeroOrOne]
 
 
-def check_inside(notes: Notes, key: str, box: Any, shape: tuple[int, int] | None) -> None:
+def check_inside(notes: ErrorCollector, key: str, box: Any, shape: tuple[int, int] | None) -> None:
     """Note a box that leaves its image of `shape` (height, width); nothing where either is not known."""
     if shape is None or not is_box(box):
         return
@@ -123,7 +123,7 @@ def check_inside(notes: Notes, key: str, box: Any, shape: tuple[int, int] | None
         notes.add("box outside the image", key, box, reason, "cut it at the image's edge, or see whether it is this image's")
 
 
-def check_index(notes: Notes, key: str, index: Any, images: Any) -> None:
+def check_index(notes: ErrorCollector, key: str, index: Any, images: Any) -> None:
     """Note an image index beyond a list of images; other faults of both are noted by their own checks."""
     if is_whole(index) and isinstance(images, list) and index >= len(images) > 0:
         reason = f"is beyond the {len(images)} image{'s' * (len(images) > 1)} of the case"

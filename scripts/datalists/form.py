@@ -7,8 +7,8 @@ from typing import Any
 
 from scripts.cases.domain import Domain, DomainError, known_domains, read_domain
 from scripts.cases.kind import KINDS, Kind
-from scripts.files.faults import NOTHING, Fault
-from scripts.files.validation import Notes, unknown
+from scripts.files.faults import MISSING, Fault
+from scripts.files.validation import ErrorCollector, unknown
 
 SPLITS = ("training", "validation", "test")
 ABOUT = ("name", "domain", "description")
@@ -17,7 +17,7 @@ ABOUT = ("name", "domain", "description")
 
 def form_faults(path: str | Path, content: Any) -> list[Fault]:
     """Everything wrong with the form of a datalist: keys, types, values; ids, patients, reports across splits."""
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     if not isinstance(content, dict):
         notes.wrong_type("", content, 'an object with "domain" and the lists "training", "validation" or "test"')
         return notes.faults
@@ -28,15 +28,15 @@ def form_faults(path: str | Path, content: Any) -> list[Fault]:
         elif key in SPLITS:
             _check_split(notes, key, value)
         elif key not in (*ABOUT, "task"):
-            notes.add("unknown key", key or '""', NOTHING, *unknown(key, (*ABOUT, *SPLITS)))
+            notes.add("unknown key", key or '""', MISSING, *unknown(key, (*ABOUT, *SPLITS)))
     if not content.keys() & set(SPLITS):
-        notes.add("empty split", "", NOTHING, "holds no records", f"add at least one of {', '.join(SPLITS)}")
+        notes.add("empty split", "", MISSING, "holds no records", f"add at least one of {', '.join(SPLITS)}")
     kind = kind_in(path, content)
     if kind is None:
         return notes.faults
     faults = notes.faults
-    for split, place, record in records_of(content, kind):
-        record_notes = Notes(str(path), split, place)
+    for split, index, record in records_of(content, kind):
+        record_notes = ErrorCollector(str(path), split, index)
         if isinstance(record, dict):
             record_notes.check(kind.record, record, context=domain)
             kind.record.check_whole(record_notes, record)
@@ -76,12 +76,12 @@ def kind_in(path: str | Path, content: dict) -> Kind | None:
         return next((kind for kind in KINDS.values() if isinstance(first, dict) and kind.id_key in first), None)
 
 
-def _domain(notes: Notes, path: str | Path, content: dict) -> Domain | None:
+def _domain(notes: ErrorCollector, path: str | Path, content: dict) -> Domain | None:
     known = ", ".join(known_domains())
     if "task" in content:
         notes.add("unknown key", "task", content["task"], 'is called "domain" now', f'write "domain", one of {known}')
     elif "domain" not in content:
-        notes.add("unknown domain", "domain", NOTHING, "is required and not there", f"add one of {known}, or your own's folder")
+        notes.add("unknown domain", "domain", MISSING, "is required and not there", f"add one of {known}, or your own's folder")
     try:
         return domain_of(path, content)
     except DomainError as error:
@@ -92,7 +92,7 @@ def _domain(notes: Notes, path: str | Path, content: dict) -> Domain | None:
         return None
 
 
-def _check_split(notes: Notes, split: str, records: Any) -> None:
+def _check_split(notes: ErrorCollector, split: str, records: Any) -> None:
     if not isinstance(records, list):
         notes.wrong_type(split, records, "a list of records")
     elif not records:
@@ -109,14 +109,14 @@ def _repeated(path: str | Path, content: dict, kind: Kind) -> list[Fault]:
         positions[split] += 1
         if not isinstance(record, dict):
             continue
-        notes = Notes(str(path), split, name)
+        notes = ErrorCollector(str(path), split, name)
         case, patient = record.get(kind.id_key), record.get("patient_id")
         if isinstance(case, str) and case.strip():
             first = seen.setdefault(case, (split, positions[split]))
             if first != (split, positions[split]):
                 reason = f"stands at {first[0]}[{first[1]}] already"
-                way_out = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
-                notes.add("duplicate id", kind.id_key, case, reason, way_out)
+                hint = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
+                notes.add("duplicate id", kind.id_key, case, reason, hint)
         if isinstance(patient, str) and patient.strip():
             home = homes.setdefault(patient, {})
             if home and split not in home:
@@ -140,8 +140,8 @@ def _without_report(path: str | Path, content: dict, kind: Kind) -> list[Fault]:
         return []
     faults = []
     for name in silent:
-        notes = Notes(str(path), "training", name)
-        way_out = "add it, or leave the record out; only a training list all of labels does without reports"
-        notes.add("empty report", keys[0], NOTHING, "is missing from a training record", way_out)
+        notes = ErrorCollector(str(path), "training", name)
+        hint = "add it, or leave the record out; only a training list all of labels does without reports"
+        notes.add("empty report", keys[0], MISSING, "is missing from a training record", hint)
         faults += notes.faults
     return faults

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from scripts.files.faults import NOTHING, Fault, as_json
+from scripts.files.faults import MISSING, Fault, as_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,16 +33,16 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
-class Notes:
+class ErrorCollector:
     """Collects the faults of one record; knows where it stands, so that checks need not."""
 
     def __init__(self, file: str, split: str = "", record: str = "") -> None:
         self.place = {"file": file, "split": split, "record": record}
         self.faults: list[Fault] = []
 
-    def add(self, kind: str, key: str, value: Any, reason: str, way_out: str) -> None:
-        """Note a fault at `key`; `value` is what stands there, `NOTHING` if nothing does."""
-        self.faults.append(Fault(kind, **self.place, key=key, value=as_json(value), reason=reason, way_out=way_out))
+    def add(self, kind: str, key: str, value: Any, reason: str, hint: str) -> None:
+        """Note a fault at `key`; `value` is what stands there, `MISSING` if nothing does."""
+        self.faults.append(Fault(kind, **self.place, key=key, value=as_json(value), reason=reason, hint=hint))
 
     def wrong_type(self, key: str, value: Any, wanted: str) -> None:
         self.add("wrong type", key, value, f"is {_TYPE_NAMES.get(type(value), 'null')}, not {wanted}", f"give {wanted}")
@@ -72,7 +72,7 @@ class Notes:
         if kind == "missing":
             unknown_keys = value.keys() - owner.model_fields.keys()
             near = get_close_matches(str(error["loc"][-1]), [str(name) for name in unknown_keys], 1)
-            self.add("missing key", key, NOTHING, "is required and not there", f'rename "{near[0]}"' if near else "add it")
+            self.add("missing key", key, MISSING, "is required and not there", f'rename "{near[0]}"' if near else "add it")
         elif kind == "extra_forbidden":
             self.add("unknown key", key, value, *unknown(str(error["loc"][-1]), owner.model_fields))
         elif kind in _WANTED:
@@ -83,7 +83,7 @@ class Notes:
 
 
 def fault(kind: str, reason: str, hint: str) -> PydanticCustomError:
-    """The error that a validator raises, for `Notes.check` to note.
+    """The error that a validator raises, for `ErrorCollector.check` to note.
 
     Args:
         kind: words shared by faults of the same sort.

@@ -10,10 +10,10 @@ from pydantic import BeforeValidator
 from scripts.cases.domain import known_domains, read_domain
 from scripts.cases.values import Box, FilePath, ImageIndex, Share, Text, check_index, check_inside, is_whole, not_empty
 from scripts.files.errors import UserError
-from scripts.files.faults import NOTHING
-from scripts.files.validation import Notes, StrictModel, fault, unknown, wrong_type
+from scripts.files.faults import MISSING
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown, wrong_type
 
-ShapeOf = Callable[[Notes, str, Any], tuple[int, int] | None]
+ShapeOf = Callable[[ErrorCollector, str, Any], tuple[int, int] | None]
 """Height and width of the mask at a key, whatever it is stored as; notes what is wrong with it and then gives None."""
 
 
@@ -87,7 +87,7 @@ class CaseLine(RunLine):
     findings: list[FindingLine]
 
 
-def check_case(notes: Notes, case: Any, shape_of: ShapeOf) -> None:
+def check_case(notes: ErrorCollector, case: Any, shape_of: ShapeOf) -> None:
     """Note everything wrong with a case: its form, the images it points at, boxes against masks of the same image."""
     if not isinstance(case, dict):
         notes.wrong_type("", case, "an object")
@@ -108,12 +108,12 @@ def check_case(notes: Notes, case: Any, shape_of: ShapeOf) -> None:
         shape = None if finding.get("mask") is None else shape_of(notes, f"{key}.mask", finding["mask"])
         if shape and shapes.setdefault(image, shape) != shape:
             reason = f"has shape {shape}, another mask of the image {shapes[image]}"
-            notes.add("mask of another shape", f"{key}.mask", NOTHING, reason, "give all in the image's own pixels")
+            notes.add("mask of another shape", f"{key}.mask", MISSING, reason, "give all in the image's own pixels")
     for key, finding in named:
         check_inside(notes, f"{key}.box", finding.get("box"), shapes.get(str(finding.get("image_index"))))
 
 
-def _check_located(notes: Notes, key: str, finding: dict) -> None:
+def _check_located(notes: ErrorCollector, key: str, finding: dict) -> None:
     located = [name for name in ("box", "mask") if finding.get(name) is not None]
     if located and finding.get("image_index") is None:
         reason = f"is null although there is a {' and a '.join(located)}"

@@ -14,7 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from integrations.dicom.display import WINDOWS, picture_name, render_volume
-from integrations.dicom.series import Series, spread_slices
+from integrations.dicom.series import SliceGeometry, spread_slices
 from integrations.label_studio.answers.results import brush_item, is_region, label_of, mask_of
 from integrations.label_studio.errors import LabelStudioError
 from scripts.cases.finding import Finding
@@ -24,9 +24,9 @@ from scripts.files.read_error import ReadError
 WINDOW_OF = {"lung": "lung", "trachea": "lung", "spine": "bone"}
 """Window that shows an anatomy; the others are soft tissue."""
 SOFT_TISSUE = "mediastinum"
-MOST_SLICES = 96
+MAX_SLICES = 96
 """Slices shown in a window, besides key slices: a page with a thousand pictures loads too slowly to be used."""
-MOST_KEY_PICTURES = 8
+MAX_KEY_PICTURES = 8
 HEART_OF_SALIENCY = 0.5
 """Share of its largest value from which saliency is drawn."""
 
@@ -35,7 +35,7 @@ HEART_OF_SALIENCY = 0.5
 class Pictures:
     """What a task shows of a volume: its geometry, window and slice of each picture, labels of the key slices that come first."""
 
-    series: Series
+    series: SliceGeometry
     shown: tuple[tuple[str, int], ...]
     keys: tuple[str, ...]
 
@@ -61,7 +61,7 @@ class Pictures:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Pictures":
         shown = tuple((window, index) for window, index in kept["shown"])
-        return cls(Series.from_json(kept["series"]), shown, tuple(kept["keys"]))
+        return cls(SliceGeometry.from_json(kept["series"]), shown, tuple(kept["keys"]))
 
 
 def render_case(
@@ -93,7 +93,7 @@ def render_case(
     keys = _key_entries(case)
 
     def choose(count: int) -> Sequence[int]:
-        return pictures.series.slices if pictures else spread_slices(count, MOST_SLICES, [index for _, index in keys.values()])
+        return pictures.series.slices if pictures else spread_slices(count, MAX_SLICES, [index for _, index in keys.values()])
 
     series = render_volume(image, folder, choose=choose, anatomy_mask=mask, keep_phi=keep_phi)
     if pictures is None:
@@ -173,7 +173,7 @@ def _key_entries(case: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
     for finding in sorted(case["findings"], key=lambda finding: -(finding.probability or 0)):
         if finding.key_slice is not None:
             entries.setdefault(finding.label, (window_of(finding), finding.key_slice))
-    return dict(list(entries.items())[:MOST_KEY_PICTURES])
+    return dict(list(entries.items())[:MAX_KEY_PICTURES])
 
 
 def _anatomy_mask(image: str, record: Mapping[str, Any]) -> str | None:

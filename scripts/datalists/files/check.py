@@ -11,7 +11,7 @@ from scripts.cases.kind import KINDS
 from scripts.datalists.files import exam, image, volume
 from scripts.datalists.form import domain_of, records_of
 from scripts.files.faults import Fault
-from scripts.files.validation import Notes
+from scripts.files.validation import ErrorCollector
 
 CHECKS = {"image": image.check_files, "exam": exam.check_files, "volume": volume.check_files}
 """What opens the files of a record, by the kind of case."""
@@ -39,7 +39,7 @@ def file_faults(path: str | Path, content: dict, workers: int | None = None, pro
 
     def faults_of(entry: tuple[str, str, dict]) -> list[Fault]:
         split, name, record = entry
-        notes = Notes(str(path), split, name)
+        notes = ErrorCollector(str(path), split, name)
         CHECKS[kind.name](notes, folder, record, domain)
         return notes.faults
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.files.read_error import ReadError
-from scripts.files.validation import Notes
+from scripts.files.validation import ErrorCollector
 from scripts.predictions.masks import read_mask
 
 _REPLACE = "replace the file, or leave the record out"
@@ -17,7 +17,7 @@ def findings_of(record: dict) -> list[tuple[str, dict]]:
     return [(f"findings[{number}]", finding) for number, finding in listed if isinstance(finding, dict)]
 
 
-def open_file(notes: Notes, folder: Path, key: str, name: Any, read: Any, may_be_folder: bool = False) -> Any:
+def open_file(notes: ErrorCollector, folder: Path, key: str, name: Any, read: Any, may_be_folder: bool = False) -> Any:
     """What `read` says of a file, or None with a note when there is no file or it cannot be read."""
     if not isinstance(name, str) or not name.strip():
         return None
@@ -37,7 +37,7 @@ def open_file(notes: Notes, folder: Path, key: str, name: Any, read: Any, may_be
     return None
 
 
-def check_mask(notes: Notes, folder: Path, key: str, name: Any, shape: tuple[int, int] | None) -> None:
+def check_mask(notes: ErrorCollector, folder: Path, key: str, name: Any, shape: tuple[int, int] | None) -> None:
     mask = open_file(notes, folder, key, name, read_mask)
     if mask is None:
         return

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from scripts.cases.domain import Domain
 from scripts.datalists.files.opening import open_file
-from scripts.files.validation import Notes
+from scripts.files.validation import ErrorCollector
 from scripts.readers.volume import RESAMPLE, grid_fault, read_label_map, read_volume
 
 
-def check_files(notes: Notes, folder: Path, record: dict, domain: Domain) -> None:
+def check_files(notes: ErrorCollector, folder: Path, record: dict, domain: Domain) -> None:
     """Note what is wrong with a volume, and with its mask held against it."""
     volume = open_file(notes, folder, "image", record.get("image"), read_volume, may_be_folder=True)
     mask = record.get("anatomy_mask")

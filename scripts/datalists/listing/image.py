@@ -9,7 +9,7 @@ from scripts.files.errors import UserError
 from scripts.readers.image import image_endings
 
 
-def film_records(images: str | Path, domain: str | Path | Domain) -> list[dict]:
+def image_records(images: str | Path, domain: str | Path | Domain) -> list[dict]:
     """Records for one image, for all images of a folder, or for all images of a datalist.
 
     Args:

@@ -13,7 +13,7 @@ import pytest
 from integrations.label_studio.answers.answer import Answer, Labels
 from integrations.label_studio.answers.results import choices_item, rectangle_item
 from integrations.label_studio.backend.tasks import TaskQuestion
-from integrations.label_studio.cases import prepare, sources
+from integrations.label_studio.cases import case_inputs, prepare
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import page_of
 from integrations.label_studio.pages.parts import labels_in
@@ -62,7 +62,7 @@ def predicted(domain, tmp_path):
 
 def prepared_from(workspace, predicted):
     about = {"version": "v", "shape": "mask", "random_share": 0, "keep_phi": False}
-    return prepare(workspace, "photos", sources(*predicted), **about)
+    return prepare(workspace, "photos", case_inputs(*predicted), **about)
 
 
 def test_its_page_draws_what_the_model_says_in_colour(domain, predicted, tmp_path):

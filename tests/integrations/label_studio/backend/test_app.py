@@ -15,7 +15,7 @@ from integrations.label_studio.answers.results import PHRASE, is_region, label_o
 from integrations.label_studio.backend import app as backend
 from integrations.label_studio.backend.app import create_app, running
 from integrations.label_studio.backend.model import BundleModel
-from integrations.label_studio.cases import prepare, sources
+from integrations.label_studio.cases import case_inputs, prepare
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages import page_of
 from integrations.label_studio.workspace import Workspace
@@ -46,7 +46,7 @@ def place(tmp_path_factory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def film_records(tmp_path_factory) -> list[dict]:
+def image_records(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("films")
     write_films(folder, training=0, validation=0, test=12, seed=4, workers=1)
     return load_datalist(folder / "datalist.json").split("test")
@@ -84,9 +84,9 @@ CXR = page_of("cxr").configuration(
 )
 
 
-def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, place, film_records):
+def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, place, image_records):
     shares, chances = [], []
-    for record in film_records:
+    for record in image_records:
         for finding in record["findings"]:
             (url,) = shown(place, record["image"], name=record["study_id"])
             answer = ask(films_backend, {"image": url}, finding["text"], CXR)
@@ -101,9 +101,9 @@ def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, place, film_
     assert len(shares) >= 9 and np.mean(shares) > 4 * np.mean(chances), (shares, chances)
 
 
-def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(films_backend, place, film_records):
+def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(films_backend, place, image_records):
     config = page_of("cxr").configuration(Labels(("effusion", "pleural effusion"), ("x",)))
-    for record in film_records:
+    for record in image_records:
         (url,) = shown(place, record["image"], name=record["study_id"])
         for phrase, labels in (("left Pleural effusion", ["pleural effusion"]), ("opacity", None)):
             for item in ask(films_backend, {"image": url}, phrase, config).json()["results"][0]["result"]:
@@ -112,18 +112,18 @@ def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(fi
                 assert 0 <= item["score"] <= 1 and is_region(item)
 
 
-def test_what_cannot_be_pointed_at_gives_no_region(films_backend, place, film_records):
-    (url,) = shown(place, film_records[0]["image"], name="one")
+def test_what_cannot_be_pointed_at_gives_no_region(films_backend, place, image_records):
+    (url,) = shown(place, image_records[0]["image"], name="one")
     assert ask(films_backend, {"image": url}, "no pleural effusion", CXR).json()["results"][0]["result"] == []
     drawn = {"params": {"context": {"result": [{"type": "brushlabels", "value": {}}]}}, "tasks": [{"data": {"image": url}}]}
     assert films_backend.post("/predict", json=drawn, auth=KNOWN).json()["results"][0]["result"] == []
 
 
-def test_suggestions_are_what_push_sends(films_backend, place, film_records, tmp_path):
-    films = Path(film_records[0]["image"]).parent
+def test_suggestions_are_what_push_sends(films_backend, place, image_records, tmp_path):
+    films = Path(image_records[0]["image"]).parent
     weights = ["--checkpoint", BUNDLES / "cxr_localization" / "models" / "phantom" / "model.pt"]
     Bundle("cxr_localization").run(["inference", "phantom"], "--films", films, *weights, "--output_dir", tmp_path)
-    found = sources(read_predictions(tmp_path), None)
+    found = case_inputs(read_predictions(tmp_path), None)
     pushed = prepare(place, "other", found, version="v", shape="mask", random_share=0, keep_phi=False)
     phrases = ("pleural effusion", "consolidation", "pneumothorax")
     config, regions = page_of("cxr").configuration(Labels(phrases, phrases)), 0
@@ -135,8 +135,8 @@ def test_suggestions_are_what_push_sends(films_backend, place, film_records, tmp
     assert len(pushed) == 12 and regions >= 3
 
 
-def test_the_model_reads_the_files_that_the_pictures_were_made_from(films_backend, place, film_records, tmp_path):
-    record = film_records[0]
+def test_the_model_reads_the_files_that_the_pictures_were_made_from(films_backend, place, image_records, tmp_path):
+    record = image_records[0]
     (url,) = shown(place, record["image"], name="kept")
     place.save_case("project", "kept", {"case_id": "s", "images": [str(tmp_path / "gone.png")]})
     answer = ask(films_backend, {"image": url}, "pleural effusion", CXR)
@@ -162,7 +162,7 @@ def test_an_exams_phrase_is_found_on_one_of_its_images(place, tmp_path):
 
 def test_a_pushed_volume_is_answered_from_its_own_file(place, tmp_path):
     write_predictions(tmp_path / "predictions", {"scan": write_volume(tmp_path / "scan.nii.gz", "RAS")}, "RAS")
-    found = sources(read_predictions(tmp_path / "predictions"), None)
+    found = case_inputs(read_predictions(tmp_path / "predictions"), None)
     (pushed,) = prepare(place, "scans", found, version="v", shape="mask", random_share=0, keep_phi=False)
     asked, volumes = {"domain": "ct", **pushed.data}, read_domain("ct")
     task = backend.TaskQuestion(place, asked, "", volumes, None)
@@ -176,8 +176,8 @@ def test_a_pushed_volume_is_answered_from_its_own_file(place, tmp_path):
     }
 
 
-def test_faults_are_told_with_a_way_out(films_backend, place, film_records):
-    (url,) = shown(place, film_records[0]["image"], name="three")
+def test_faults_are_told_with_a_way_out(films_backend, place, image_records):
+    (url,) = shown(place, image_records[0]["image"], name="three")
     unknown = ask(films_backend, {"image": url}, config=page_of("cxr").configuration(Labels(("Mass",), ("Mass",))))
     assert unknown.status_code == 422 and "push this model's predictions" in unknown.json()["detail"]
     (place.images / "project" / "three" / "0.png").write_bytes(b"no picture")
@@ -263,9 +263,9 @@ class Slow:
         return [{"score": 0.0, "result": []} for _ in entries]
 
 
-def test_who_finds_the_line_full_is_told_to_come_again(place, film_records, monkeypatch):
+def test_who_finds_the_line_full_is_told_to_come_again(place, image_records, monkeypatch):
     monkeypatch.setattr(backend, "CAPACITY", 2)
-    slow, (url,) = Slow(), shown(place, film_records[0]["image"], name="four")
+    slow, (url,) = Slow(), shown(place, image_records[0]["image"], name="four")
     answers = queue.Queue()
     with TestClient(create_app(slow, place, PASSWORD)) as client:
         threads = [threading.Thread(target=lambda: answers.put(ask(client, {"image": url}, "mass", CXR))) for _ in range(6)]
