@@ -15,11 +15,9 @@ from tqdm import tqdm
 from scripts.engines.exam_rows import (
     PlacedFinding,
     diagnosis_row,
-    finding_truth,
     label_rows,
     lesion_row,
     localization_row,
-    on_image,
     selection_rows,
     sentence_rows,
     stated_findings,
@@ -28,6 +26,7 @@ from scripts.engines.exam_rows import (
 from scripts.files.errors import UserError
 from scripts.inferers.exam_calibration import SIGMAS, ExamCalibration, choose_smoothing
 from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
+from scripts.kinds.exam import finding_mask, has_place
 from scripts.metrics.localization import HEAT_CUTS
 from scripts.networks import ExamEmbeddings
 
@@ -112,11 +111,11 @@ def placed_findings(
     record = case["record"]
     for number, finding in enumerate(record.get("findings", ())):
         index, label = finding["image_index"], finding["label"]
-        if not on_image(finding) or label not in findings.labels or index not in case["image_indices"]:
+        if not has_place(finding) or label not in findings.labels or index not in case["image_indices"]:
             continue
         position = case["image_indices"].index(index)
         heat = native_heat(findings, case, exam, position, label, smoothing)
-        yield PlacedFinding(number, position, finding_truth(finding, heat.shape), heat)
+        yield PlacedFinding(number, position, finding_mask(finding, heat.shape), heat)
 
 
 def native_heat(

@@ -8,8 +8,9 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.datalists.datalist import case_id, load_datalist, save_datalist
-from scripts.engines.image_evaluator import finding_mask
+from scripts.cases.kind import case_id
+from scripts.datalists.datalist import load_datalist, save_datalist
+from scripts.kinds.image import finding_mask
 from scripts.phantoms.cxr import write_phantoms
 from scripts.predictions.masks import read_mask
 from scripts.predictions.predictions import read_predictions

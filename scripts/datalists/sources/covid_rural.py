@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.tables import SourceFaults, first_present, folder_of
 
 DOMAIN = "cxr"
@@ -71,7 +71,7 @@ def build(source_dir: str | Path) -> dict[str, list[dict]]:
         study = Path(film).stem
         record = {"study_id": study, "patient_id": match["patient"], "image": str(films_dir / film)}
         if study in outlined:
-            finding = {"label": "Pneumonia", "text": prompt_for("Pneumonia"), "mask": str(masks[study])}
+            finding = {"label": "Pneumonia", "text": read_domain(DOMAIN).phrase_for("Pneumonia"), "mask": str(masks[study])}
             record["findings"] = [finding]
         records.append(record)
     return {"training": [], "validation": [], "test": records}
