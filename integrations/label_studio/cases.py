@@ -22,7 +22,7 @@ from scripts.cases.finding import Finding
 from scripts.datalists.datalist import Datalist
 from scripts.files.faults import MISSING, Fault, describe_faults
 from scripts.files.form import ErrorCollector
-from scripts.readers.film import ReadError
+from scripts.files.read_error import ReadError
 
 RENDERING_THREADS = 4
 """Reading and writing of pictures lets other threads work."""
