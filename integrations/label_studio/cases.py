@@ -61,9 +61,8 @@ def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> l
         ("models", {version_of(case["model"]) for case in cases}),
     ):
         if len(values) > 1:
-            raise LabelStudioError(
-                f"the predictions are of several {what} ({', '.join(sorted(values))}); push each in a go of its own"
-            )
+            named = f"the predictions are of several {what} ({', '.join(sorted(values))})"
+            raise LabelStudioError(f"{named}; give each a predictions.jsonl of its own and push them one by one")
     if not cases:
         raise LabelStudioError("there is no case in the predictions; run the inference on some")
     if datalist is None:

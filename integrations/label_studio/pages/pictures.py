@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from integrations.dicom.display import Picture, render_colour, render_grey
+from integrations.dicom.display import render_image
 from scripts.cases.domain import Domain
 from scripts.files.read_error import ReadError
 
@@ -42,7 +42,7 @@ def render_images(
             pictures.append(dict(known[number]))
             continue
         output.parent.mkdir(parents=True, exist_ok=True)
-        picture = _render(domain, image, output, keep_phi)
+        picture = render_image(image, output, domain, keep_phi=keep_phi)
         pictures.append({"file": file, "width": picture.width, "height": picture.height, "source": state})
     return pictures
 
@@ -59,9 +59,3 @@ def sizes_of(pictures: Sequence[Path]) -> list[tuple[int, int]]:
 def url_of(file: str) -> str:
     """Address of a file below the image folder."""
     return f"/data/local-files/?d={quote(file)}"
-
-
-def _render(domain: Domain, image: str, output: Path, keep_phi: bool) -> Picture:
-    if domain.channels == 1:
-        return render_grey(image, output, keep_phi=keep_phi)
-    return render_colour(image, output, field_of_view=domain.field_of_view, keep_phi=keep_phi)
