@@ -94,13 +94,13 @@ class _Masks:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A review read back: what its page says of it."""
+class _Reviewed:
+    """The latest review of a case, and its record: no masks, which of many cases would fill the memory."""
 
     review: _Review
+    kept: dict[str, Any]
     page: Page
-    answer: Answer
-    masks: _Masks
+    record: dict[str, Any] | None
 
 
 def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | Path, *, dicom_seg: bool = False) -> Pulled:
@@ -133,19 +133,20 @@ def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | 
     (output / "masks").mkdir(parents=True, exist_ok=True)
     lines: list[ReviewLine] = []
     faults: list[Fault] = []
-    latest: dict[str, _Read] = {}
+    latest: dict[str, _Reviewed] = {}
     for data, review in tqdm(found, desc="reviews", unit="review", disable=None):
-        read = _read(review, _kept(workspace, project, data["case_id"], review), labels, output)
-        made, wrong = _lines(read)
+        kept = _kept(workspace, project, data["case_id"], review)
+        page, answer = page_of(kept["domain"]), _answer(review, kept, labels)
+        masks = _Masks(review, output, page, kept)
+        made, wrong = _lines(review, page, answer, masks)
         lines, faults = lines + made, faults + wrong
-        case_id = read.answer.kept["case_id"]
-        earlier = latest.get(case_id)
+        earlier = latest.get(kept["case_id"])
         if earlier is None or earlier.review.annotation["updated_at"] <= review.annotation["updated_at"]:
-            latest[case_id] = read
+            latest[kept["case_id"]] = _Reviewed(review, kept, page, page.record(answer, masks.path))
     if faults:
         raise LabelStudioError(describe_faults(faults))
     if dicom_seg:
-        _write_segmentations(output, latest.values())
+        _write_segmentations(output, latest.values(), labels)
     lacking = _write_datalist(output, project, list(latest.values()))
     text = "".join(json.dumps(line.model_dump(), ensure_ascii=False) + "\n" for line in lines)
     write_atomically(output / REVIEWS, text)
@@ -180,17 +181,15 @@ def _kept(workspace: Workspace, project: str, pseudonym: str, review: _Review) -
     return kept
 
 
-def _read(review: _Review, kept: dict[str, Any], labels: Labels, output: Path) -> _Read:
-    page = page_of(kept["domain"])
+def _answer(review: _Review, kept: dict[str, Any], labels: Labels) -> Answer:
     predicted = review.prediction["result"] if review.prediction else None
     sent = kept["pushed"].get(review.model_version, {}).get("findings", [])
-    answer = Answer(review.annotation["result"], predicted, [Finding(**finding) for finding in sent], kept, labels)
-    return _Read(review, page, answer, _Masks(review, output, page, kept))
+    return Answer(review.annotation["result"], predicted, [Finding(**finding) for finding in sent], kept, labels)
 
 
-def _lines(read: _Read) -> tuple[list[ReviewLine], list[Fault]]:
+def _lines(review: _Review, page: Page, answer: Answer, masks: _Masks) -> tuple[list[ReviewLine], list[Fault]]:
     """A line for every finding of a review, and what is wrong with those that cannot be; masks are written."""
-    review, kept = read.review, read.answer.kept
+    kept = answer.kept
     about = {
         "case_id": kept["case_id"],
         "patient_id": kept["patient_id"],
@@ -202,15 +201,15 @@ def _lines(read: _Read) -> tuple[list[ReviewLine], list[Fault]]:
         "drawn": kept["drawn"],
     }
     lines, notes = [], ErrorCollector("reviews", record=f"task {review.task_id}")
-    for judged in read.page.judgements(read.answer):
+    for judged in page.judgements(answer):
         before, after = judged.before, judged.after
         said = left = None
         if before is not None:
-            mask = read.masks.file(before.mask)
+            mask = masks.file(before.mask)
             said = {"label": before.label, "probability": before.probability}
             said |= {"box": before.box, "mask": mask, "choice": judged.said}
         if after is not None:
-            left = {"box": after.box, "mask": read.masks.file(after.mask), "choice": judged.choice}
+            left = {"box": after.box, "mask": masks.file(after.mask), "choice": judged.choice}
         index = next((one.image_index for one in (after, before) if one is not None), None)
         found = {"label": judged.label, "action": judged.action, "before": said, "after": left, "image_index": index}
         line = notes.check(ReviewLine, about | found)
@@ -218,32 +217,29 @@ def _lines(read: _Read) -> tuple[list[ReviewLine], list[Fault]]:
     return lines, notes.faults
 
 
-def _write_segmentations(output: Path, latest: Iterable[_Read]) -> None:
+def _write_segmentations(output: Path, latest: Iterable[_Reviewed], labels: Labels) -> None:
     """Write one DICOM SEG of what is marked in each volume."""
     without: list[str] = []
-    for read in latest:
-        masks = read.page.volume_masks(read.answer)
+    for case in latest:
+        masks = case.page.volume_masks(_answer(case.review, case.kept, labels))
         if not masks:
             continue
-        image = Path(read.answer.kept["images"][0])
+        image = Path(case.kept["images"][0])
         if image.name.lower().endswith(NIFTI_ENDINGS):
-            without.append(read.answer.kept["case_id"])
+            without.append(case.kept["case_id"])
             continue
-        write_segmentation(output / "segmentations" / f"{read.review.name}.dcm", masks, image, read.review.model_version)
+        write_segmentation(output / "segmentations" / f"{case.review.name}.dcm", masks, image, case.review.model_version)
     if without:
         logger.warning("%d volumes are NIfTI, which no DICOM segmentation can point at; their masks are in masks/", len(without))
 
 
-def _write_datalist(output: Path, project: str, latest: Sequence[_Read]) -> int:
+def _write_datalist(output: Path, project: str, latest: Sequence[_Reviewed]) -> int:
     """Write the reviewed cases' records; the number of those left out because their kind asks for what is not known."""
     splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    page, lacking = latest[0].page, 0
-    for read in latest:
-        record = read.page.record(read.answer, read.masks.path)
-        if record is None:
-            lacking += 1
-        else:
-            splits[read.answer.kept["split"]].append(record)
+    for case in latest:
+        if case.record is not None:
+            splits[case.kept["split"]].append(case.record)
+    page, lacking = latest[0].page, sum(case.record is None for case in latest)
     if lacking:
         told = "%d %s and are in reviews.jsonl only; push again with --datalist to add their reports"
         logger.warning(told, lacking, page.left_out)
