@@ -131,6 +131,9 @@ def test_its_reviews_come_back_as_its_own_datalist(domain, predicted, tmp_path):
         assert np.array_equal(read_mask(exudate["mask"]), blob(HEIGHT, WIDTH, int(record["study_id"][-1])))
         assert exudate["text"] == "hard exudate" and np.allclose(drusen["boxes"], [[3, 4, 20, 10]], atol=0.01)
     reviews = read_reviews(out / "reviews.jsonl")
+    kept = [line for review in reviews for line in review.lines if line.before and line.before.mask]
+    assert len(kept) == len(list((out / "masks").iterdir())) == 2, "what is the same before and after is written once"
+    assert all(line.before.mask == line.after.mask for line in kept)
     assert {review.domain for review in reviews} == {str(domain.folder)} and reviews[0].questions.unticked == "absent"
     table = agreement_table(reviews)
     iou = table[(table["finding"] == "Exudate") & (table["measure"] == "iou")]
