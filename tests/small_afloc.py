@@ -20,13 +20,13 @@ from torch.utils.data import DataLoader
 from scripts.engines import VisionLanguageEvaluator, VisionLanguageTrainer
 from scripts.handlers import CheckpointHandler
 from scripts.loading.dataset import CaseDataset, EpochSampler
-from scripts.loading.image_batches import VisionLanguageCollate
+from scripts.loading.image_batches import ImageCollate
 from scripts.losses import AFLocLoss
 from scripts.metrics import RetrievalRecall
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.reports.tokens.text_models import train_text_model
 from scripts.reports.tokens.tokenizers import ReportTokenizer
-from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
+from scripts.transforms import Letterboxd, LoadDomainImaged, NormalizeHalfd
 from scripts.transforms.captions import Captiond
 
 CASES, BATCH_SIZE, EPOCH_LENGTH, EPOCHS = 16, 4, 4, 3
@@ -74,7 +74,7 @@ def new_network(text_model: Path, input_size: int = 32) -> AFLoc:
 
 
 def reading() -> list:
-    return [LoadFilmd("image"), Letterboxd("image", 32), NormalizeHalfd("image")]
+    return [LoadDomainImaged("image", "cxr"), Letterboxd("image", 32), NormalizeHalfd("image")]
 
 
 def new_run(
@@ -100,7 +100,7 @@ def new_run(
             torch.optim.lr_scheduler.StepLR(optimizer, step_size=EPOCH_LENGTH, gamma=0.7),
         ]
     )
-    collate = VisionLanguageCollate(ReportTokenizer(text_model))
+    collate = ImageCollate(ReportTokenizer(text_model))
 
     def loader(transforms: list, shuffle: bool) -> DataLoader:
         dataset = CaseDataset(records, transforms, seed=1, replace_rejected=True)

@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scripts.cases.kind import case_id
 from scripts.cases.prompts import prompt_for
-from scripts.datalists.datalist import case_id
 
 # Statements that describe no lesion: a map of them would be noise drawn on a film.
 NOT_GROUNDABLE = (
@@ -47,7 +47,7 @@ def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
         pool: phrases for each label (see `phrase_pool`); absent findings are asked for in these words.
     """
     queries = [
-        Query(_phrase(finding), "present", finding["label"], place) for place, finding in enumerate(record.get("findings", ()))
+        Query(_phrase(finding), "present", finding["label"], index) for index, finding in enumerate(record.get("findings", ()))
     ]
     present = {query.label for query in queries}
     for label, value in sorted(record.get("labels", {}).items()):

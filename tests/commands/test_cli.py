@@ -37,7 +37,7 @@ def datalist(tmp_path) -> Path:
 
 def write(path: Path, *more: dict) -> None:
     good = {"study_id": "s0", "patient_id": "p0", "image": "film.png", "report": "Clear."}
-    path.write_text(json.dumps({"task": "cxr", "training": [good], **({"test": list(more)} if more else {})}))
+    path.write_text(json.dumps({"domain": "cxr", "training": [good], **({"test": list(more)} if more else {})}))
 
 
 def test_a_good_datalist_is_counted(datalist):
@@ -79,9 +79,9 @@ def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path):
         (["check-datalist", "a.json", "--workers", "two"], "--workers is two"),
         (
             ["datalist", "mimic", "--source_dir", "x", "--output", "y"],
-            'perhaps "mimic-cxr" is meant. Known: mimic-cxr, ',
+            'perhaps "mimic-cxr" is meant. Known: case-notes, ',
         ),
-        (["datalist", "zzz", "--source_dir", "x", "--output", "y"], 'unknown source "zzz". Known: mimic-cxr, '),
+        (["datalist", "zzz", "--source_dir", "x", "--output", "y"], 'unknown source "zzz". Known: case-notes, '),
         (["datalist", "mimic-cxr", "--output", "y"], "source_dir"),
         (["datalist", "mimic-cxr", "--source_dir", "x", "--output", "y", "--veiws", "PA"], 'perhaps "views" is meant'),
         (["datalist", "ms-cxr", "--source_dir", "x", "--output", "y"], "ms-cxr needs --images_dir"),
@@ -190,7 +190,7 @@ def test_options_reach_the_source_as_what_its_defaults_are(tmp_path, monkeypatch
         return {"training": [], "test": [{"study_id": "s", "patient_id": "p", "image": str(tmp_path / "film.png")}]}
 
     monkeypatch.setitem(sources.SOURCES, "made-up", build)
-    monkeypatch.setitem(sources.SOURCES_OF["cxr"], "made-up", build)
+    monkeypatch.setitem(sources.DOMAINS_OF, "made-up", "cxr")
     typed = ["datalist", "made-up", "--source_dir", "01", "--output", str(tmp_path / "sub" / "a.json")]
     typed += ["--masks_dir=1e5", "--views", "PA, AP Supine", "--share", "1", "--seed=7", "--skip_missing"]
     assert main(monkeypatch, *typed) == 0

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.rle import decode_mask
 from scripts.datalists.sources.tables import (
     SourceFaults,
@@ -37,6 +37,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.files.atomic import write_atomically
 
+DOMAIN = "cxr"
 LABELS = (
     "No Finding",
     "Enlarged Cardiomediastinum",
@@ -112,8 +113,8 @@ def build(
             table = table[table["view"].str.endswith("frontal")]
         records = _records(table, paths[split]["films"])
         present = set(files_below(paths[split]["films"], (".jpg",), f"looking for {split} films"))
-        way_out = f"finish the download of {paths[split]['films'].name}/"
-        result["validation" if split == "val" else "test"] = keep_present(records, present, "image", faults, skip_missing, way_out)
+        hint = f"finish the download of {paths[split]['films'].name}/"
+        result["validation" if split == "val" else "test"] = keep_present(records, present, "image", faults, skip_missing, hint)
     faults.stop_if_any()
     for split in chosen:
         records = result["validation" if split == "val" else "test"]
@@ -128,8 +129,8 @@ def _read_labels(path: Path | None, faults: SourceFaults) -> pd.DataFrame:
     parts = table["Path"].str.extract(IMAGE_PATH)
     bad = parts["patient"].isna()
     if bad.any():
-        way_out = "take the owner's own table, unedited"
-        faults.add(path, "Path does not end in patientN/studyN/viewN_frontal.jpg or _lateral.jpg", way_out, table["Path"][bad])
+        hint = "take the owner's own table, unedited"
+        faults.add(path, "Path does not end in patientN/studyN/viewN_frontal.jpg or _lateral.jpg", hint, table["Path"][bad])
     table = table.join(parts)[~bad]
     table["film"] = table["patient"] + "_" + table["study"] + "_" + table["view"]
     report_repeats(table, "film", path, faults)
@@ -178,7 +179,7 @@ def _add_findings(records: list[dict], outlines: dict, path: Path, masks_dir: Pa
             label = LABEL_OF.get(name, name)
             file = masks_dir / f"{record['study_id']}_{label.replace(' ', '_')}.png"
             _write_mask(file, mask)
-            findings.append({"label": label, "text": prompt_for(name), "mask": str(file)})
+            findings.append({"label": label, "text": read_domain(DOMAIN).phrase_for(name), "mask": str(file)})
         if findings:
             record["findings"] = findings
     if undecoded:

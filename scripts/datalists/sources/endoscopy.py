@@ -39,7 +39,7 @@ from scripts.readers.film_dicom import DICOM_ENDINGS, is_dicom
 from scripts.readers.frame import STILL_ENDINGS
 from scripts.readers.video import VIDEO_ENDINGS, choose_frames, dicom_frame_count, is_video, probe_video, read_video_frames
 
-LABELS = read_domain("nasal").classes
+DOMAIN = "nasal"
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ _RECIPE = 1  # a new way of choosing frames is a new number
 def build(
     source_dir: str | Path,
     table: str | Path,
+    domain: str = DOMAIN,
     exam_column: str = "exam_id",
     patient_column: str = "patient_id",
     report_column: str = "report",
@@ -77,11 +78,12 @@ def build(
     Args:
         source_dir: folder of the images.
         table: table of the exams.
+        domain: what the exams are: the name of a domain, or the folder of your own.
         exam_column: its column with an id of each exam.
         patient_column: column with the patient, so that no patient is in two splits.
         report_column: column with the report.
         label_column: column with the diagnosis; a blank one is an exam without label.
-        labels: what the diagnoses mean, as in "normal=NOR,carcinoma=NPC"; NOR, BH and NPC need none.
+        labels: what the diagnoses mean, as in "normal=NOR,carcinoma=NPC"; the domain's own classes need none.
         site_column: column with the hospital.
         split_column: column with training (train), validation (val, valid) or test.
         images: where an exam's files are below `source_dir`: {exam} and {patient} stand for its ids, * for anything.
@@ -99,7 +101,7 @@ def build(
     """
     source_dir, path = folder_of(source_dir), folder_of(table)
     faults = SourceFaults("endoscopy", source_dir)
-    meanings = _meanings(labels, faults)
+    meanings = _meanings(labels, read_domain(domain).classes, faults)
     fractions = _fractions(shares, faults)
     if frame_seconds <= 0 or max_frames < 1:
         faults.add(source_dir, f"--frame_seconds {frame_seconds}, --max_frames {max_frames}", "give numbers above 0")
@@ -128,29 +130,29 @@ def build(
     return {split: [_record(entry) for entry in entries if entry["images"]] for split, entries in splits.items()}
 
 
-def _meanings(labels: tuple[str, ...], faults: SourceFaults) -> dict[str, str]:
+def _meanings(labels: tuple[str, ...], classes: tuple[str, ...], faults: SourceFaults) -> dict[str, str]:
     """Class by diagnosis, lower case."""
     labels = tuple(labels.split(",")) if isinstance(labels, str) else labels
     pairs = [tuple(part.strip() for part in text.rpartition("=")[::2]) for text in labels]
-    bad = [text for text, (name, label) in zip(labels, pairs, strict=True) if not name or label not in LABELS]
+    bad = [text for text, (name, label) in zip(labels, pairs, strict=True) if not name or label not in classes]
     if bad:
-        faults.add(faults.folder, "--labels not understood", f"write DIAGNOSIS=CLASS, a class of {', '.join(LABELS)}", bad)
-    return {label.casefold(): label for label in LABELS} | {name.casefold(): label for name, label in pairs}
+        faults.add(faults.folder, "--labels not understood", f"write DIAGNOSIS=CLASS, a class of {', '.join(classes)}", bad)
+    return {label.casefold(): label for label in classes} | {name.casefold(): label for name, label in pairs}
 
 
 def _fractions(shares: tuple, faults: SourceFaults) -> dict[str, float]:
-    way_out = "give three numbers above 0 that add up to 1, as in --shares 0.6,0.2,0.2"
+    hint = "give three numbers above 0 that add up to 1, as in --shares 0.6,0.2,0.2"
     try:
         values = [float(share) for share in shares]
     except ValueError:
         values = []
     if len(values) != len(OWN_SPLIT) or min(values) <= 0 or abs(sum(values) - 1) > 1e-6:
-        faults.add(faults.folder, f"--shares {','.join(map(str, shares))} are no shares", way_out)
+        faults.add(faults.folder, f"--shares {','.join(map(str, shares))} are no shares", hint)
         return {}
     return dict(zip(OWN_SPLIT, values, strict=True))
 
 
-def _translate(records: list[dict], key: str, meanings: dict[str, str], path: Path, way_out: str, faults: SourceFaults) -> None:
+def _translate(records: list[dict], key: str, meanings: dict[str, str], path: Path, hint: str, faults: SourceFaults) -> None:
     """Put each record's `key` through `meanings`, whatever its case; values that are none of them are noted, with their count."""
     unknown: Counter = Counter()
     for record in records:
@@ -162,7 +164,7 @@ def _translate(records: list[dict], key: str, meanings: dict[str, str], path: Pa
             unknown[value] += value.casefold() not in meanings
     listed = [f"{value} ({count} exams)" for value, count in unknown.items() if count]
     if listed:
-        faults.add(path, f"unknown {key}s", way_out, listed)
+        faults.add(path, f"unknown {key}s", hint, listed)
 
 
 def _find_images(
@@ -188,11 +190,13 @@ def _find_images(
     if shared:
         faults.add(folder, "files of several exams", "give an --images pattern that tells exams apart", shared)
     if absent:
-        _tell(faults, folder, f"images of the table that are not there ({len(absent)})", "correct the names", absent, skip_missing)
+        _add_or_warn(
+            faults, folder, f"images of the table that are not there ({len(absent)})", "correct the names", absent, skip_missing
+        )
     orphans = [name for name in names if name not in owners]
     if orphans:
-        way_out = "add rows for their exams, or see --images"
-        _tell(faults, folder, f"images without a row in the table ({len(orphans)})", way_out, orphans, skip_missing)
+        hint = "add rows for their exams, or see --images"
+        _add_or_warn(faults, folder, f"images without a row in the table ({len(orphans)})", hint, orphans, skip_missing)
 
 
 def _files(folder: Path, frames_dir: str | Path | None) -> dict[str, str]:
@@ -222,11 +226,11 @@ def _matching(names: list[str], pattern: str, record: dict) -> list[str]:
     begin = _PLACE.sub(lambda place: record[_PLACES[place[1]]], begin)
     whole = _PLACE.sub(lambda place: glob.escape(record[_PLACES[place[1]]]), pattern)
     found = []
-    for place in range(bisect_left(names, begin), len(names)):
-        if not names[place].startswith(begin):
+    for index in range(bisect_left(names, begin), len(names)):
+        if not names[index].startswith(begin):
             break
-        if fnmatchcase(names[place], whole):
-            found.append(names[place])
+        if fnmatchcase(names[index], whole):
+            found.append(names[index])
     return found
 
 
@@ -235,12 +239,12 @@ def _natural(name: str) -> list:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _tell(faults: SourceFaults, file: Path, fault: str, way_out: str, records: list[str], skip_missing: bool) -> None:
+def _add_or_warn(faults: SourceFaults, file: Path, fault: str, hint: str, records: list[str], skip_missing: bool) -> None:
     """Note a fault, or with `skip_missing` count it in a warning."""
     if skip_missing:
         logger.warning("endoscopy: left out: %s", fault)
     else:
-        faults.add(file, fault, f"{way_out}, or give --skip_missing", records)
+        faults.add(file, fault, f"{hint}, or give --skip_missing", records)
 
 
 def _complete(records: list[dict], path: Path, faults: SourceFaults, skip_missing: bool) -> list[dict]:
@@ -249,10 +253,10 @@ def _complete(records: list[dict], path: Path, faults: SourceFaults, skip_missin
         "images": ("exams without images", "put them there, or see --images"),
         "report": ("exams with an empty report", "fill it in: exams are learned from reports"),
     }
-    for key, (fault, way_out) in without.items():
+    for key, (fault, hint) in without.items():
         silent = [record["exam_id"] for record in records if not record[key]]
         if silent:
-            _tell(faults, path, f"{fault} ({len(silent)})", way_out, silent, skip_missing)
+            _add_or_warn(faults, path, f"{fault} ({len(silent)})", hint, silent, skip_missing)
     return [record for record in records if record["images"] and record["report"]]
 
 
@@ -299,7 +303,7 @@ def _clips(records: list[dict], frames_dir: str | Path | None, faults: SourceFau
 def _take_out(records: list[dict], unreadable: dict[str, str], faults: SourceFaults, skip_missing: bool) -> None:
     if unreadable:
         fault = f"unreadable videos or DICOM files ({len(unreadable)})"
-        _tell(faults, faults.folder, fault, "replace them", list(unreadable.values()), skip_missing)
+        _add_or_warn(faults, faults.folder, fault, "replace them", list(unreadable.values()), skip_missing)
         for record in records:
             record["images"] = [file for file in record["images"] if file not in unreadable]
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from scripts.datalists.sources.tables import SourceFaults, boxes_of, folder_of, keep_present, read_table, report_unknown
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("dicom_id", "category_name", "label_text", "path", "x", "y", "w", "h")
@@ -46,8 +47,8 @@ def build(
     faults = SourceFaults("ms-cxr", source_dir)
     found = sorted(source_dir.glob("MS_CXR_Local_Alignment_v*.csv"))
     if not found:
-        way_out = "download it from physionet.org/content/ms-cxr"
-        faults.add(source_dir / "MS_CXR_Local_Alignment_v1.1.0.csv", "not found (nor v1.0.0)", way_out)
+        hint = "download it from physionet.org/content/ms-cxr"
+        faults.add(source_dir / "MS_CXR_Local_Alignment_v1.1.0.csv", "not found (nor v1.0.0)", hint)
     if not (images_dir / "files").is_dir():
         faults.add(images_dir / "files", "not found", "give MIMIC-CXR-JPG's folder as images_dir")
     path = found[-1] if found else None

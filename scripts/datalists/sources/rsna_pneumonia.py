@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.tables import (
     OWN_SPLIT,
     SourceFaults,
@@ -33,6 +33,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 CLASSES = ("Lung Opacity", "No Lung Opacity / Not Normal", "Normal")
@@ -84,7 +85,7 @@ def _record(film: str, images: Path, boxes: list | None, detailed_class: str, pa
     record = {"study_id": film, "patient_id": patient, "image": f"{images}/{film}.dcm"}
     record["labels"] = {"Pneumonia": int(boxes is not None), "Normal": int(detailed_class == "Normal")}
     if boxes is not None:
-        record["findings"] = [{"label": "Pneumonia", "text": prompt_for("Pneumonia"), "boxes": boxes}]
+        record["findings"] = [{"label": "Pneumonia", "text": read_domain(DOMAIN).phrase_for("Pneumonia"), "boxes": boxes}]
     return record
 
 
@@ -97,17 +98,17 @@ def _report_contradictions(labels, classes, labels_path: Path, classes_path: Pat
     """Target and class are known, cover the same films, one class a film, and agree that a box means Lung Opacity."""
     report_unknown(labels, "Target", "patientId", ("0", "1"), labels_path, faults)
     report_unknown(classes, "class", "patientId", CLASSES, classes_path, faults)
-    way_out = "take both tables of one release, unedited"
+    hint = "take both tables of one release, unedited"
     several = classes["patientId"][classes["patientId"].duplicated()].unique()
     if len(several):
-        faults.add(classes_path, "a film has several classes", way_out, several)
+        faults.add(classes_path, "a film has several classes", hint, several)
     unclassed = labels["patientId"][~labels["patientId"].isin(classes["patientId"])].unique()
     if len(unclassed):
-        faults.add(classes_path, f"films of {labels_path.name} are missing", way_out, unclassed)
+        faults.add(classes_path, f"films of {labels_path.name} are missing", hint, unclassed)
     both = labels.merge(classes, on="patientId")
     unlike = both["patientId"][(both["Target"] == "1") != (both["class"] == "Lung Opacity")].unique()
     if len(unlike):
-        faults.add(labels_path, f"Target and the class in {classes_path.name} contradict each other", way_out, unlike)
+        faults.add(labels_path, f"Target and the class in {classes_path.name} contradict each other", hint, unlike)
 
 
 def _people(source_dir: Path, faults: SourceFaults) -> dict[str, str]:

@@ -1,0 +1,168 @@
+"""Tables, figures and metrics of a screening."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ignite.engine import Engine, Events
+from numpy.typing import NDArray
+
+from scripts.figures.screening import confusion_figure, reliability_figure, roc_figure
+from scripts.files.atomic import atomic_path, write_json_atomically
+from scripts.handlers.reports.tables import cell, without_nan, write_csv
+from scripts.inferers.exam_class_calibration import ExamClassCalibration
+from scripts.loading.exam_classes import ScreeningTask
+from scripts.metrics.probability_calibration import Reliability, expected_calibration_error, reliability
+from scripts.metrics.screening_summary import confusion_matrix, screening_values, summarize_screening
+from scripts.tracking.recorder import MLflowTracker
+
+logger = logging.getLogger(__name__)
+
+COVERAGES = (0.5, 0.8)
+
+
+class ExamClassReport:
+    """Collect what a `ExamClassEvaluator` gives and, at its end, write it where people look.
+
+    Writes to `folder`: per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95%
+    intervals over patients, of all exams, of each centre, of the held-out and of the other centres), confusion.png, roc.png,
+    reliability.png. Puts the main figures into `engine.state.metrics`, logs a table, and hands all of it to the tracker.
+
+    Args:
+        folder: where the files go.
+        task: names of the classes.
+        calibration: temperature and threshold from validation.
+        held_out: centres that the training has not seen.
+        tracker: receives tables and figures; None tracks nothing.
+        seed: of the bootstrap.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        task: ScreeningTask,
+        calibration: ExamClassCalibration,
+        held_out_sites: list[str],
+        tracker: MLflowTracker | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.folder = Path(folder)
+        self.task = task
+        self.calibration = calibration
+        self.held_out_sites = list(held_out_sites)
+        self.tracker = tracker
+        self.seed = seed
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+
+    def _start(self, engine: Engine) -> None:
+        self._rows: list[dict] = []
+
+    def _collect(self, engine: Engine) -> None:
+        self._rows += engine.state.output["exams"]
+
+    def _write(self, engine: Engine) -> None:
+        if not self._rows:
+            logger.warning("no exam could be read: nothing to score")
+            return
+        rows = exam_table(self._rows, self.task, self.calibration)
+        summary = self._summary(rows)
+        write_csv(self.folder / "per_exam.csv", rows)
+        write_json_atomically(self.folder / "metrics.json", without_nan(summary))
+        figures = self._figures(rows, np.array(summary["confusion"]))
+        for name, figure in figures.items():
+            with atomic_path(self.folder / f"{name}.png") as path:
+                figure.savefig(path)
+        everything = summary["slices"]["all"]
+        main = {name: value["estimate"] for name, value in everything.items() if isinstance(value, dict)}
+        main["ece"] = everything["ece"]
+        engine.state.metrics.update({name: value for name, value in main.items() if not np.isnan(value)})
+        logger.info("results in %s\n%s", self.folder, describe(summary))
+        if self.tracker is not None:
+            for name in ("per_exam.csv", "metrics.json"):
+                self.tracker.log_artifact(self.folder / name)
+            for name, figure in figures.items():
+                self.tracker.log_figure(name, figure, step=0)
+
+    def _summary(self, rows: pd.DataFrame) -> dict[str, Any]:
+        held_out_sites = rows["site"].isin(self.held_out_sites)
+        slices = {"all": rows}
+        if held_out_sites.any() and not held_out_sites.all():
+            slices |= {"held-out centres": rows[held_out_sites], "other centres": rows[~held_out_sites]}
+        slices |= {f"site {site}": part for site, part in rows.groupby("site")}
+        values = screening_values(rows["truth"], self._probabilities(rows), self.calibration.threshold)
+        return {
+            "classes": list(self.task.classes),
+            "temperature": self.calibration.temperature,
+            "threshold": self.calibration.threshold,
+            "held_out": self.held_out_sites,
+            "slices": {name: self._slice(part) for name, part in slices.items()},
+            "confusion": confusion_matrix(values).tolist(),
+        }
+
+    def _slice(self, rows: pd.DataFrame) -> dict[str, Any]:
+        probabilities, truth, patients = self._probabilities(rows), rows["truth"].to_numpy(), rows["patient_id"].tolist()
+        figures: dict[str, Any] = {"exams": len(rows), "patients": len(set(patients))}
+        if figures["patients"] > 1:
+            figures |= summarize_screening(screening_values(truth, probabilities, self.calibration.threshold), patients, self.seed)
+        diagrams = self._diagrams(rows)
+        figures["ece"] = expected_calibration_error(diagrams["calibrated"])
+        figures["ece_uncalibrated"] = expected_calibration_error(diagrams["as the network says"])
+        surest = rows.sort_values("confidence", ascending=False, kind="stable")
+        right = (surest["decision"] == surest["truth"]).to_numpy()
+        surest_parts = {share: right[: max(1, round(share * len(right)))] for share in COVERAGES}
+        return figures | {f"accuracy_of_surest_{share:.0%}": float(part.mean()) for share, part in surest_parts.items()}
+
+    def _probabilities(self, rows: pd.DataFrame) -> NDArray:
+        return rows[[f"probability {name}" for name in self.task.classes]].to_numpy(float)
+
+    def _diagrams(self, rows: pd.DataFrame) -> dict[str, Reliability]:
+        logits = rows[[f"logit {name}" for name in self.task.classes]].to_numpy(float)
+        plain = ExamClassCalibration().probabilities(logits)
+        truth = rows["truth"].to_numpy()
+        return {
+            name: reliability(*answers(values, truth))
+            for name, values in (("as the network says", plain), ("calibrated", self._probabilities(rows)))
+        }
+
+    def _figures(self, rows: pd.DataFrame, counts: NDArray) -> dict[str, Any]:
+        return {
+            "confusion": confusion_figure(counts, self.task.classes),
+            "roc": roc_figure(rows["truth"].to_numpy(), self._probabilities(rows), self.task.classes),
+            "reliability": reliability_figure(self._diagrams(rows)),
+        }
+
+
+def answers(probabilities: NDArray, truth: NDArray) -> tuple[NDArray, NDArray]:
+    """What a reliability diagram takes: of two classes the probability of the second and whether it is true, of more the
+    probability of the most probable one and whether that is right."""
+    if probabilities.shape[1] == 2:
+        return probabilities[:, 1], truth == 1
+    return probabilities.max(1), probabilities.argmax(1) == truth
+
+
+def exam_table(rows: list[dict], task: ScreeningTask, calibration: ExamClassCalibration) -> pd.DataFrame:
+    """per_exam.csv: who, truth, and by class the logit and the calibrated probability; decision and confidence."""
+    table = pd.DataFrame([{key: value for key, value in row.items() if key != "logits"} for row in rows])
+    logits = np.array([row["logits"] for row in rows])
+    probabilities = calibration.probabilities(logits)
+    table["decision"] = calibration.decisions(probabilities)
+    table["confidence"] = calibration.confidence(probabilities)
+    for index, name in enumerate(task.classes):
+        table[f"logit {name}"], table[f"probability {name}"] = logits[:, index], probabilities[:, index]
+    return table
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """A table for the terminal."""
+    measures = ("accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro")
+    lines = [f"{'':<28}{'exams':>7}" + "".join(f"{measure:>23}" for measure in measures) + f"{'ECE':>8}"]
+    for name, part in summary["slices"].items():
+        cells = "".join(f"{cell(part.get(measure)):>23}" for measure in measures)
+        lines.append(f"{name:<28}{part['exams']:>7}{cells}{part['ece']:>8.3f}")
+    return "\n".join(lines)
