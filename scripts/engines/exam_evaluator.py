@@ -148,7 +148,7 @@ def calibrate_exams(findings: ExamPromptClassifier, loader: DataLoader, device: 
             for found in placed_findings(findings, case, exam, plain.smoothing):
                 label = case["record"]["findings"][found.number]["label"]
                 for sigma in sorted({*SIGMAS, usual}):
-                    heat = native_heat(findings, case, exam, found.place, label, {label: sigma})
+                    heat = native_heat(findings, case, exam, found.position, label, {label: sigma})
                     lesions.append(lesion_row(label, sigma, found._replace(heat=heat)))
     if not lesions:
         raise UserError(
