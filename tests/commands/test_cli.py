@@ -110,17 +110,13 @@ def test_help_shows_examples_and_no_inner_workings(verb):
 
 
 def test_help_names_what_there_is():
-    from scripts.__main__ import (
-        PHANTOM_TASKS,
-        WEIGHT_METHODS,
-        convert_weights_command,
-        datalist_command,
-        phantoms_command,
-    )
+    from scripts.commands.datalists import datalist_command
+    from scripts.commands.phantoms import DOMAINS, phantoms_command
+    from scripts.commands.weights import WEIGHT_METHODS, convert_weights_command
     from scripts.datalists.sources import SOURCES
 
     assert f"Sources: {', '.join(SOURCES)}." in " ".join(datalist_command.__doc__.split())
-    assert f"Tasks: {', '.join(PHANTOM_TASKS)}." in phantoms_command.__doc__
+    assert f"Domains: {', '.join(DOMAINS)}." in phantoms_command.__doc__
     assert f"Methods: {', '.join(WEIGHT_METHODS)}." in convert_weights_command.__doc__
 
 
@@ -246,7 +242,7 @@ def test_a_checkpoint_is_converted_and_summed_up(tmp_path, monkeypatch, capsys):
 
 
 def test_phantoms_says_what_each_task_draws_without_numbers():
-    from scripts.__main__ import phantoms_command
+    from scripts.commands.phantoms import phantoms_command
     from scripts.phantoms import ct, cxr, nasal
 
     told, ours = " ".join(phantoms_command.__doc__.split()), inspect.signature(phantoms_command).parameters
