@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands do everything on a fresh machine: `make demo` and `make test`; `make demo-train` has more trainings.
 PYTHON ?= python3
 VENV := .venv
 # A comma inside the words of a call.
@@ -8,6 +8,9 @@ READY := $(VENV)/.ready
 
 .PHONY: demo demo-ask demo-install demo-cxr demo-ct demo-nasal demo-review demo-learn \
 	demo-train demo-train-ct demo-train-nasal demo-train-npc bundles test check bench clean setup
+
+# The demo's steps build on each other.
+.NOTPARALLEL:
 
 # $(call run,BUNDLE,CONFIG): a bundle's config with its phantom overlay.
 run = $(BIN)/python -m monai.bundle run --bundle_root bundles/$(1) \
@@ -22,8 +25,7 @@ REVIEW_DATA := --data data/label_studio_demo
 REVIEW := env -u LABEL_STUDIO_URL -u LABEL_STUDIO_TOKEN $(BIN)/python -m integrations.label_studio
 PUSH := $(REVIEW) push $(REVIEW_DATA) --url http://127.0.0.1:$(REVIEW_PORT)
 
-# Drawn films are the same in a larger set: the training's test films are those that the shipped weights were asked.
-# $(call say,WORDS): a headline.
+# $(call say,WORDS): a headline, what a step shows and how long it takes.
 say = @printf '\n%s\n' "== $(1) =="
 
 demo: demo-ask demo-review demo-learn  ## Every bundle asked with the weights that ship, answers in Label Studio, one training from scratch
@@ -78,7 +80,7 @@ demo-ct: demo-install
 		--output_dir $(CT)/runs/demo_evaluate --run_name demo_evaluate
 	@echo "Key slices with the evidence of their findings: $(CT)/runs/demo_inference/overlays"
 
-demo-review: demo-ask
+demo-review: $(READY)
 	$(call say,Label Studio (1 minute$(,) longer while it is being installed: 1 GB$(,) once): all answers as suggestions to accept or refuse)
 	$(REVIEW) serve --background $(REVIEW_DATA) --port $(REVIEW_PORT)
 	$(PUSH) $(CXR)/runs/demo_inference --project films --datalist data/phantoms/demo_cxr/datalist.json
@@ -86,9 +88,9 @@ demo-review: demo-ask
 	$(PUSH) $(NPC)/runs/demo_inference --project screening --datalist data/phantoms/demo_exams/datalist.json
 	$(PUSH) $(CT)/runs/demo_inference --project volumes --datalist data/phantoms/demo_ct_raw/datalist.json
 
-# Small films keep a training from scratch to minutes. Classification is learned in that time, localization takes the hour of the shipped weights.
+# A larger set begins with the smaller one's films: these test films are those of demo-cxr. Small films keep a training from scratch to minutes. Classification is learned in that time, localization takes the hour of the shipped weights.
 SMALL_FILMS := --dataset_dir data/phantoms/demo_films --film_size 96
-demo-learn: demo-review
+demo-learn: $(READY)
 	$(call say,One training from scratch (5 minutes): 2$(,)000 small films and their reports$(,) no label; then zero-shot AUC on 100 other films)
 	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_films --training 2000 --validation 100 --test 100
 	$(call run,cxr_localization,train) $(SMALL_FILMS) --input_size 96 --max_epochs 10 --val_interval 5 \
