@@ -88,7 +88,8 @@ demo-review: $(READY)
 	$(PUSH) $(NPC)/runs/demo_inference --project screening --datalist data/phantoms/demo_exams/datalist.json
 	$(PUSH) $(CT)/runs/demo_inference --project volumes --datalist data/phantoms/demo_ct_raw/datalist.json
 
-# A larger set begins with the smaller one's films: these test films are those of demo-cxr. Small films keep a training from scratch to minutes. Classification is learned in that time, localization takes the hour of the shipped weights.
+# A larger set begins with the smaller one's films: these test films are those of demo-cxr. Small films keep a training from scratch to
+# minutes; classification is learned in that time, localization takes the hour of the shipped weights.
 SMALL_FILMS := --dataset_dir data/phantoms/demo_films --film_size 96
 demo-learn: $(READY)
 	$(call say,One training from scratch (5 minutes): 2$(,)000 small films and their reports$(,) no label; then zero-shot AUC on 100 other films)
