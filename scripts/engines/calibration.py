@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from scripts.cases.domain import Domain, read_domain
 from scripts.files.errors import UserError
 from scripts.inferers.calibration_file import CalibrationFile
 from scripts.inferers.image_calibration import ImageCalibration, fit_probability
@@ -30,6 +31,7 @@ def calibrate_images(
     localizer: PhraseLocalizer,
     loader: DataLoader,
     pool: dict[str, list[str]],
+    domain: str | Path | Domain,
     device: torch.device,
     classifier: ZeroShotClassifier | None = None,
     recall: float = 0.8,
@@ -43,6 +45,7 @@ def calibrate_images(
         localizer: encodes films and phrases.
         loader: validation films in batches of `scripts.loading.ImageRecordCollate`.
         pool: phrases for each label.
+        domain: of the films.
         device: device of the network.
         classifier: its decision threshold for each label is chosen too; None leaves labels out.
         recall: share of findings that must get a region, in (0, 1].
@@ -58,7 +61,7 @@ def calibrate_images(
     for record, letterbox, film in tqdm(_films(localizer, loader, device), desc="calibrating", unit="film"):
         if classifier is not None:
             labels.append((record.get("labels", {}), classifier(film)[0].tolist()))
-        queries = [query for query in film_queries(record, pool) if query.kind in ("present", "absent")]
+        queries = [query for query in film_queries(record, pool, read_domain(domain)) if query.kind in ("present", "absent")]
         if not queries:
             continue
         values, heat = phrase_features(localizer, film, [query.text for query in queries], embeddings)

@@ -87,7 +87,7 @@ def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path):
         (["datalist", "ms-cxr", "--source_dir", "x", "--output", "y"], "ms-cxr needs --images_dir"),
         (["datalist", "openi", "--source_dir", "x", "--output", "y", "--seed", "one"], "give a number, as in --seed=0"),
         (["datalist", "openi", "--source_dir", "x", "--output", "y", "--skip_missing=2"], "--skip_missing is 2"),
-        (["phantoms", "cxrr", "--output", "x"], 'perhaps "cxr" is meant. Known: cxr'),
+        (["phantoms", "cxrr", "--output", "x"], 'perhaps "cxr" is meant. Known: ct'),
         (
             ["phantoms", "cxr", "--output", "x", "--training", "-1"],
             "--training is -1; give a whole number of at least 0",
@@ -110,17 +110,13 @@ def test_help_shows_examples_and_no_inner_workings(verb):
 
 
 def test_help_names_what_there_is():
-    from scripts.__main__ import (
-        PHANTOM_TASKS,
-        WEIGHT_METHODS,
-        convert_weights_command,
-        datalist_command,
-        phantoms_command,
-    )
+    from scripts.commands.datalists import datalist_command
+    from scripts.commands.phantoms import DOMAINS, phantoms_command
+    from scripts.commands.weights import WEIGHT_METHODS, convert_weights_command
     from scripts.datalists.sources import SOURCES
 
     assert f"Sources: {', '.join(SOURCES)}." in " ".join(datalist_command.__doc__.split())
-    assert f"Tasks: {', '.join(PHANTOM_TASKS)}." in phantoms_command.__doc__
+    assert f"Domains: {', '.join(DOMAINS)}." in phantoms_command.__doc__
     assert f"Methods: {', '.join(WEIGHT_METHODS)}." in convert_weights_command.__doc__
 
 
@@ -246,7 +242,7 @@ def test_a_checkpoint_is_converted_and_summed_up(tmp_path, monkeypatch, capsys):
 
 
 def test_phantoms_says_what_each_task_draws_without_numbers():
-    from scripts.__main__ import phantoms_command
+    from scripts.commands.phantoms import phantoms_command
     from scripts.phantoms import ct, cxr, nasal
 
     told, ours = " ".join(phantoms_command.__doc__.split()), inspect.signature(phantoms_command).parameters
