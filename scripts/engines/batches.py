@@ -32,7 +32,7 @@ def center_on_first_batch(network: AFLoc | FVLM | NasVLM, loader: DataLoader, de
         loader: the trainer's; its first batch should be as large as possible.
     """
     images, _, _, inputs = prepare_vision_language_batch(next(iter(loader)), device)
-    center_at_start(network.to(device), images, inputs)
+    network.to(device).center(images, inputs)
 
 
 def center_fresh(

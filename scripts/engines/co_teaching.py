@@ -9,7 +9,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scripts.losses.fvlm_loss import CoTeachingOutputs
 from scripts.networks import FVLM
-from scripts.weights.fvlm import build_fvlm
 
 
 class CoTeaching(nn.Module):
@@ -80,7 +79,7 @@ def co_teaching_partner(network: FVLM, weight: float, text_pretrained: bool) -> 
     """
     if not weight:
         return None
-    return new_partner(network, build_fvlm(network.architecture), ["text_encoder.bert."] if text_pretrained else [])
+    return new_partner(network, FVLM.build(network.architecture), ["text_encoder.bert."] if text_pretrained else [])
 
 
 def students(network: nn.Module, partner: nn.Module | None) -> list[nn.Module]:

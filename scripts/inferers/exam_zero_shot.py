@@ -82,7 +82,7 @@ def class_directions(
 
 
 def directions_beside(
-    network: NasVLM | None, weights: str | None, prompts: str | None, class_of: Mapping[str, int], max_tokens: int
+    network: NasVLM | None, weights: str | None, prompts: str | None, domain: str, class_of: Mapping[str, int], max_tokens: int
 ) -> list[Tensor] | None:
     """`class_directions` in the words of a prompt table, read by a pretrained network and the text model beside its weights.
 
@@ -90,6 +90,7 @@ def directions_beside(
         network: pretrained.
         weights: its file.
         prompts: name or path of a table, see `scripts.reports.read_prompts`; None for no directions.
+        domain: name or folder of the domain that the table belongs to.
         class_of: position of the class by an exam's label.
         max_tokens: of a wording, see `TextTokenizer`.
 
@@ -101,7 +102,7 @@ def directions_beside(
     if network is None:
         raise UserError(f"head_prompts '{prompts}' are read by a pretrained network: name one as start, or leave them out")
     tokenizer = TextTokenizer(beside(weights, "text_model"), max_tokens)
-    return class_directions(ExamLocalizer(network, tokenizer), read_prompts(prompts), class_of)
+    return class_directions(ExamLocalizer(network, tokenizer), read_prompts(prompts, domain), class_of)
 
 
 def prototype_counts(directions: Sequence[Tensor] | None) -> list[int] | None:

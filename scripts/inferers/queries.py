@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 from scripts.cases.domain import Domain, read_domain
 from scripts.cases.kind import case_id
@@ -23,8 +24,8 @@ class Query:
     finding: int | None = None
 
 
-def phrase_pool(splits: Mapping[str, Sequence[dict]]) -> dict[str, list[str]]:
-    """The phrases that the findings of a datalist's splits use for each label, sorted; AFLoc's prompt where one has no text."""
+def phrase_pool(splits: Mapping[str, Sequence[dict]], domain: str | Path | Domain) -> dict[str, list[str]]:
+    """The phrases that the findings of a datalist's splits use for each label, sorted; the domain's where one has no text."""
     pool: dict[str, set[str]] = {}
     for record in chain.from_iterable(splits.values()):
         for finding in record.get("findings", ()):

@@ -48,16 +48,13 @@ def load_network(
             f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site "
             "would not be those of an unseen one. Pretrain with the same held_out_sites, or take the site out of it"
         )
-    return load_weights(path, build_nasvlm(state), state)
+    try:
+        built = NETWORKS[name].build(state, **options)
+    except KeyError as error:
+        raise UserError(f"{path} is not a whole checkpoint of {name}: it lacks {error}. See `convert-weights --help`") from error
+    return load_weights(path, built, state)
 
 
 def load_pretrained(path: str | Path | None, preprocessing: dict[str, Any], unseen: Collection[str]) -> NasVLM | None:
-    """`load_nasvlm`; without a path None, for a start from random weights."""
-    return None if path is None else load_nasvlm(path, preprocessing, unseen)
-
-
-def load_exam_classifier(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamClassifier:
-    """Build an `ExamClassifier` from a checkpoint of ours. `path`, `preprocessing` and what is raised as for `load_nasvlm`."""
-    state = read_state(Path(path), EXAM_ENCODER | {"classes", "prototypes"})
-    check_preprocessing(path, state, preprocessing)
-    return load_weights(path, ExamClassifier(build_exam_encoder(state), state["classes"], prototypes=state["prototypes"]), state)
+    """`load_network` of a NasVLM; without a path None, for a start from random weights."""
+    return None if path is None else load_network("NasVLM", path, preprocessing, unseen)

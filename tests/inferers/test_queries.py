@@ -46,11 +46,11 @@ def test_the_choice_is_the_same_in_every_process_and_differs_between_films():
 
 def test_the_pool_holds_each_phrase_once():
     other = {"study_id": "s2", "findings": [{"label": "Pneumonia", "text": text} for text in ("b", "a", "b")]}
-    pool = phrase_pool({"validation": [FILM, other], "test": [{"study_id": "s3"}]})
+    pool = phrase_pool({"validation": [FILM, other], "test": [{"study_id": "s3"}]}, CXR)
     assert pool == {"Effusion": ["small effusion"], "Pneumonia": ["a", "b", "left opacity"]}
 
 
 def test_a_finding_without_text_is_asked_by_its_label():
     record = {"study_id": "s1", "findings": [{"label": "Mass", "boxes": [[0, 0, 1, 1]]}]}
-    assert film_queries(record, {})[0] == Query("Findings suggesting Mass.", "present", "Mass", 0)
-    assert phrase_pool({"test": [record]}) == {"Mass": ["Findings suggesting Mass."]}
+    assert film_queries(record, {}, CXR)[0] == Query("Findings suggesting Mass.", "present", "Mass", 0)
+    assert phrase_pool({"test": [record]}, CXR) == {"Mass": ["Findings suggesting Mass."]}
