@@ -61,8 +61,10 @@ def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> l
         ("models", {version_of(case["model"]) for case in cases}),
     ):
         if len(values) > 1:
-            named = f"the predictions are of several {what} ({', '.join(sorted(values))})"
-            raise LabelStudioError(f"{named}; give each a predictions.jsonl of its own and push them one by one")
+            raise LabelStudioError(
+                f"the predictions are of several {what} ({', '.join(sorted(values))}): put those of each into a folder of its "
+                "own and push the folders one by one"
+            )
     if not cases:
         raise LabelStudioError("there is no case in the predictions; run the inference on some")
     if datalist is None:
