@@ -132,7 +132,7 @@ def _repeated(path: Path, findings: list[tuple[str, dict]]) -> list[Fault]:
                 asked = (str(finding.get("anatomy")), " ".join(text.lower().split()))
                 first = wordings.setdefault(asked, f"{name}, {place}")
                 if first != f"{name}, {place}":
-                    reason = f"stands at {first} already"
+                    reason = f"is the same wording as {first}"
                     notes.add("duplicate wording", place, text, reason, "word it in another way, or take one out")
         faults += notes.faults
     return faults

@@ -96,9 +96,9 @@ def test_wordings_that_tell_nothing_apart(write):
     elsewhere = finding("Liver mass", "liver", ["Emphysema."], ["No emphysema."])
     text = told(write({"findings": [finding(), both, shared, elsewhere]}))
     assert "2 faults in 2 records" in text
-    assert 'Bulla, negative[0] = "Bulla.": stands at Bulla, positive[0] already' in text
-    assert 'Cyst, positive[0] = "NO emphysema.": stands at Emphysema, negative[0] already' in text
-    assert 'positive[1] = "emphysema. ": stands at Emphysema, positive[0] already' in told(write({"findings": [twice]}))
+    assert 'Bulla, negative[0] = "Bulla.": is the same wording as Bulla, positive[0]' in text
+    assert 'Cyst, positive[0] = "NO emphysema.": is the same wording as Emphysema, negative[0]' in text
+    assert 'positive[1] = "emphysema. ": is the same wording as Emphysema, positive[0]' in told(write({"findings": [twice]}))
 
 
 def test_files_that_are_no_table(write, tmp_path):
