@@ -198,7 +198,7 @@ def test_negation_reaches_to_the_end_of_its_clause_only():
 
 @pytest.mark.parametrize("phrase", ["", " ", ".,;"])
 def test_a_phrase_without_words_is_refused(phrase):
-    with pytest.raises(ValueError, match="without a word"):
+    with pytest.raises(ValueError, match="holds no word that can be read"):
         phrase_polarity(phrase, CXR)
 
 

@@ -72,7 +72,7 @@ def read_anatomy_prompts(
 ) -> list[FindingPrompts]:
     """Read a prompt table, findings in its order.
 
-        prompts = read_anatomy_prompts("ct_rate", "ct", "ct", anatomies=("lung", "heart", "esophagus", "aorta"))
+        prompts = read_anatomy_prompts("ct_rate", "ct", anatomies=("lung", "heart", "esophagus", "aorta"))
 
     Args:
         table: name of one of the domain's prompt tables, or the path of another.
