@@ -116,7 +116,7 @@ def _repeated(path: str | Path, content: dict, kind: Kind) -> list[Fault]:
         if isinstance(case, str) and case.strip():
             first = seen.setdefault(case, (split, positions[split]))
             if first != (split, positions[split]):
-                reason = f"stands at {first[0]}[{first[1]}] already"
+                reason = f"is also the id of {first[0]}[{first[1]}]"
                 hint = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
                 notes.add("duplicate id", kind.id_key, case, reason, hint)
         if isinstance(patient, str) and patient.strip():

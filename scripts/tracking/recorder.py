@@ -293,7 +293,7 @@ class MLflowTracker:
         uri, sent = str(facts.without_secrets(self.tracking_uri)), self._spool.sent()
         if not done:
             logger.warning(
-                "MLflow: %d records of the %s run wait in %s, because %s takes nothing (%s). "
+                "MLflow: %d records of the %s run wait in %s, because %s cannot be written to (%s). "
                 "Send them later: python -m scripts.tracking.sender %s",
                 self._spool.waiting(),
                 status,
@@ -321,7 +321,7 @@ class MLflowTracker:
             self._worker.flush(min(self.wait, KILLED_WAIT_SECONDS))
         self._worker.stop(timeout=2.0)
         if self._spool.folder.is_dir():
-            self._spool.tidy()
+            self._spool.cleanup()
         self._open = False
         self._exits.unwatch()
 

@@ -28,12 +28,12 @@ def load_network(
         path: file written by `scripts.handlers.CheckpointHandler`, or by `python -m scripts` with `convert-weights` or
             `export-weights`.
         preprocessing: how images and texts will reach the network; compared with what the file says of its training.
-        unseen: centres of which the network may have seen no case, as far as the file says.
+        unseen: sites of which the network may have seen no case, as far as the file says.
         options: of the class's `build`, such as AFLoc's `report_length`.
 
     Raises:
         UserError: no such file, not a checkpoint of ours or of another class, weights that do not fit the architecture (all keys
-            are listed), inputs prepared otherwise than in training (all differences are listed), or centres that were seen.
+            are listed), inputs prepared otherwise than in training (all differences are listed), or sites that were seen.
     """
     state = read_state(Path(path))
     name = state["network_class"]
@@ -46,7 +46,7 @@ def load_network(
     if seen:
         raise UserError(
             f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site "
-            "would not be those of an unseen one. Pretrain with the same held_out_sites, or take the centre out of it"
+            "would not be those of an unseen one. Pretrain with the same held_out_sites, or take the site out of it"
         )
     try:
         built = NETWORKS[name].build(state, **options)

@@ -88,7 +88,7 @@ def test_a_linear_probe_changes_the_head_alone(probed, start):
 
 @pytest.mark.slow
 def test_fine_tuning_changes_the_encoder_and_resumes(exams, start, tmp_path):
-    workflow(exams, tmp_path, "full_finetuning", start=str(start), screening_task="nor_vs_rest", max_epochs=1).run()
+    workflow(exams, tmp_path, "full_finetuning", pretrained_checkpoint=str(start), screening_task="nor_vs_rest", max_epochs=1).run()
     once = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     assert once["classes"] == ["NOR", "BH or NPC"]
     before = torch.load(start, weights_only=True)["network"]
@@ -149,13 +149,15 @@ def test_two_ranks_train_from_random_weights(shared, tmp_path):
 
 
 def test_every_validation_exam_is_validated_once(exams, start, tmp_path):
-    flow = workflow(exams, tmp_path, "linear_probe", start=str(start))
+    flow = workflow(exams, tmp_path, "linear_probe", pretrained_checkpoint=str(start))
     seen = [name for batch in flow.parser.get_parsed_content("validate#dataloader") for name in batch["case_ids"]]
     assert sorted(seen) == sorted(case["exam_id"] for case in load_datalist(exams / "datalist.json").split("validation"))
 
 
 def test_classes_may_begin_as_their_signs(exams, start, tmp_path):
-    flow = workflow(exams, tmp_path, "linear_probe", start=str(start), head_prompts="nasal", screening_task="npc_vs_rest")
+    flow = workflow(
+        exams, tmp_path, "linear_probe", pretrained_checkpoint=str(start), head_prompts="nasal", screening_task="npc_vs_rest"
+    )
     network, directions = (flow.parser.get_parsed_content(name) for name in ("network_def", "head_directions"))
     assert network.classes[1] == "NPC" and network.prototypes == [2, 2]
     assert not network.head.weight[0].any() and not network.head.bias.any()  # what is left when no sign speaks
@@ -186,12 +188,12 @@ def test_a_pretraining_that_saw_a_held_out_centre_is_no_start(exams, start, tmp_
     shutil.copytree(start.parent, tmp_path / "pretrained")
     torch.save(state, tmp_path / "pretrained" / start.name)
     with pytest.raises((UserError, RuntimeError)) as caught:
-        workflow(exams, tmp_path, "linear_probe", start=str(tmp_path / "pretrained" / start.name)).run()
+        workflow(exams, tmp_path, "linear_probe", pretrained_checkpoint=str(tmp_path / "pretrained" / start.name)).run()
     assert "was pretrained on exams of centre C, which held_out_sites names" in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
-    assert not workflow(exams, tmp_path, "linear_probe", start=str(start)).check_properties()
+    assert not workflow(exams, tmp_path, "linear_probe", pretrained_checkpoint=str(start)).check_properties()
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,8 @@ def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
         ({"held_out_sites": ["center C"]}, "held_out_sites names center C"),
         ({"image_size": 96}, "image_size 64 (now 96)"),
         ({"pretrained_checkpoint": "nowhere.pt"}, "no checkpoint at nowhere.pt"),
+        (dict(start="model.pt"), "start is called pretrained_checkpoint now"),
+        (dict(held_out=["centre C"]), "held_out is called held_out_sites now"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_anything_runs(exams, start, tmp_path, options, says):

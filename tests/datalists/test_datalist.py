@@ -200,7 +200,7 @@ def test_duplicate_ids_and_patients_across_splits(tmp_path):
         ("duplicate id", "test", "s2", "study_id"),
         ("patient in two splits", "test", "s4", "patient_id"),
     ]
-    with pytest.raises(DatalistError, match=r"training\[1\] already.*test\[0\]") as caught:
+    with pytest.raises(DatalistError, match=r"also the id of training\[1\].*test\[0\]") as caught:
         load_datalist(tmp_path / "datalist.json")
     assert "is in training (s1) and validation (s6) too" in str(caught.value)
 

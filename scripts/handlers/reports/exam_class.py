@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scripts.figures.screening import confusion_figure, reliability_figure, roc_figure
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.report import Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
@@ -24,12 +25,12 @@ class ExamClassReport(Report):
     """Report of a `ExamClassEvaluator`.
 
     Writes per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95% intervals
-    over patients, of all exams, of each centre, of the held-out and of the other centres), confusion.png, roc.png, reliability.png.
+    over patients, of all exams, of each site, of the held-out and of the other sites), confusion.png, roc.png, reliability.png.
 
     Args:
         task: names of the classes.
         calibration: temperature and threshold from validation.
-        held_out: centres that the training has not seen.
+        held_out_sites: sites that the training has not seen.
         frame: of `Report`.
     """
 
@@ -123,8 +124,8 @@ def exam_table(rows: list[dict], task: ScreeningTask, calibration: ExamClassCali
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
     measures = ("accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro")
-    lines = [f"{'':<28}{'exams':>7}" + "".join(f"{measure:>23}" for measure in measures) + f"{'ECE':>8}"]
-    for name, part in summary["slices"].items():
-        cells = "".join(f"{cell(part.get(measure)):>23}" for measure in measures)
-        lines.append(f"{name:<28}{part['exams']:>7}{cells}{part['ece']:>8.3f}")
-    return "\n".join(lines)
+    rows = [
+        [name, part["exams"], *(cell(part.get(measure)) for measure in measures), f"{part['ece']:.3f}"]
+        for name, part in summary["slices"].items()
+    ]
+    return text_table(["", "exams", *measures, "ECE"], rows)

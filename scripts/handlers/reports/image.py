@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.report import Gallery, Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.phrase_grounder import GroundedPhrase
@@ -74,21 +75,17 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
 
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
-    lines = []
-    header = ("", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU")
-    lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(*header))
-    for name, values in summary.get("localization", {}).items():
-        cells = [cell(values.get(measure)) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
-        lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(name, values["cases"], *cells))
-    for kind, value in summary.get("shown", {}).items():
-        lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{cell(value):>25}")
+    measures = ("pointing", "cnr", "miou", "mdice", "region_iou")
+    parts = summary.get("localization", {})
+    rows: list[list] = [[name, part["cases"], *(cell(part.get(measure)) for measure in measures)] for name, part in parts.items()]
+    lines = [text_table(["", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU"], rows)] if rows else []
+    rows = [[f"got a region: {kind}", value["cases"], cell(value)] for kind, value in summary.get("shown", {}).items()]
     if "false_regions_at_80_recall" in summary:
-        rate = summary["false_regions_at_80_recall"]["rate"]
-        lines.append(f"{'absent, at 80% recall':<28}{'':>7}{rate:>11.3f}")
+        rows.append(["absent, at 80% recall", None, f"{summary['false_regions_at_80_recall']['rate']:.3f}"])
     for name, values in summary.get("classification", {}).items():
-        auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{cell(values['auc']):>25}"
-        lines.append(f"{auc}   accuracy {values['accuracy']['estimate']:.3f}")
-    return "\n".join(lines)
+        accuracy = f"{values['accuracy']['estimate']:.3f}"
+        rows.append([f"AUC {name}", values.get("cases"), cell(values["auc"]), accuracy])
+    return "\n".join([*lines, *([text_table(["", "cases", "", "accuracy"], rows)] if rows else [])])
 
 
 def _picture(image: str, finding: dict[str, Any], answer: GroundedPhrase) -> dict[str, Any]:
