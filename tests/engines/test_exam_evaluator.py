@@ -182,9 +182,9 @@ def test_a_phrase_is_judged_by_the_lexicons_of_the_domain(findings, cases, tmp_p
     ExamInference(findings, ExamCalibration(heat_cut=-0.9), "nasal", **frame).run()
     for answer in read_predictions(tmp_path):
         for finding in answer["findings"]:
-            assert finding["label"] == finding["text"] == phrase
-            assert (finding["mask"] is not None) == (finding["box"] is not None) == located
-            assert reason in finding["reason"] if reason else finding.get("reason") is None
+            assert finding.label == finding.text == phrase
+            assert (finding.mask is not None) == (finding.box is not None) == located
+            assert reason in finding.reason if reason else finding.reason is None
 
 
 def test_prompts_without_wordings_are_named(findings):
