@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-cxr demo-ct demo-nasal demo-review bundles test check bench clean setup
+.PHONY: demo demo-cxr demo-ct demo-nasal demo-review bundles test lint check bench clean setup
 
 # $(call run,BUNDLE,CONFIG): a bundle's config with its phantom overlay.
 run = $(BIN)/python -m monai.bundle run --bundle_root bundles/$(1) \
@@ -83,9 +83,12 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 test: $(READY)  ## The whole suite
 	$(PYTEST) tests
 
-check: $(READY)  ## Style and quick tests
+lint: $(READY)  ## Style, and which room imports which (the contracts in pyproject.toml)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+check: lint  ## Style, imports and quick tests
 	$(PYTEST) -m "not slow" tests
 
 bench: $(READY)  ## Speed and memory, each beside a plain implementation

@@ -3,10 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fire
+import monai.bundle
 from mlflow import MlflowClient
+
+from tests.own_process import run_here
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -20,13 +25,20 @@ class Bundle:
         self.folder = ROOT / self.root
 
     def run(self, configs: Sequence[str], *arguments: Any, launcher: Sequence[str] = ()) -> str:
-        """Run configs by their names, later over earlier; `launcher` stands before `-m monai.bundle`."""
+        """Run configs by their names, later over earlier: in this process, or in those that a `launcher` starts, which then stands
+        before `-m monai.bundle`.
+        """
         files = "[" + ",".join(f"'{self.root}/configs/{name}.json'" for name in configs) + "]"
-        command = [sys.executable, *launcher, "-m", "monai.bundle", "run", "--bundle_root", self.root, "--config_file", files]
-        command += map(str, arguments)
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-        assert result.returncode == 0, result.stderr[-4000:]
-        return result.stdout + result.stderr
+        words = ["run", "--bundle_root", self.root, "--config_file", files, *map(str, arguments)]
+        if launcher:
+            command = [sys.executable, *launcher, "-m", "monai.bundle", *words]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+            status, out, err = done.returncode, done.stdout, done.stderr
+        else:
+            main = partial(fire.Fire, {"run": monai.bundle.run})  # what `python -m monai.bundle` calls
+            status, out, err = run_here(main, [f"{monai.bundle.__path__[0]}/__main__.py", *words], ROOT)
+        assert status == 0, err[-4000:]
+        return out + err
 
 
 def tracked(output: Path, uri: str) -> tuple[dict[str, float], list[str]]:
