@@ -43,7 +43,7 @@ demo-ct: VOLUMES := --dataset_dir data/phantoms/demo_ct
 demo-ct: $(READY)
 	$(BIN)/python -m scripts phantoms ct --output data/phantoms/demo_ct_raw --training 50 --validation 25 --test 50
 	$(BIN)/python -m scripts preprocess-ct data/phantoms/demo_ct_raw/datalist.json --output data/phantoms/demo_ct \
-		--anatomies wide --spacing 5,5,6 --smallest 88,56,64
+		--anatomies wide --spacing 5,5,6 --min_size 88,56,64
 	$(call run,ct_anatomy_zeroshot,train) $(VOLUMES) --max_epochs 4 --output_dir $(CT)/runs/demo_train --run_name demo_train
 	@printf '\n%s\n' "== The weights that ship with the bundle =="
 	$(call run,ct_anatomy_zeroshot,evaluate) $(VOLUMES) --checkpoint $(CT)/models/phantom/model.pt --calibrate False \

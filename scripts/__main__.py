@@ -14,7 +14,7 @@ from scripts.commands.runs import find_run_command, register_model_command, repr
 
 PHANTOM_TASKS = ("cxr", "ct", "nasal")
 WEIGHT_METHODS = ("afloc", "fvlm")
-MOST_LINES = 200
+MAX_LINES = 200
 """Faults of one kind that are printed; `--output` writes all."""
 
 
@@ -42,7 +42,7 @@ def check_datalist_command(path: str, *, output: str | None = None, workers: int
     if output is not None:
         write_faults(output, faults)
     if faults:
-        print(describe_faults(faults, MOST_LINES))
+        print(describe_faults(faults, MAX_LINES))
         return 1
     splits = load_datalist(path).splits
     counts = ", ".join(f"{split} {len(records):,}" for split, records in splits.items())
@@ -87,7 +87,7 @@ def preprocess_ct_command(
     anatomies: str = "ct_rate",
     label_table: str = "totalsegmentator_v2",
     spacing: str = "1,1,3",
-    smallest: str = "112,256,352",
+    min_size: str = "112,256,352",
     segment: bool = False,
     language_model: str | None = None,
     workers: int | None = None,
@@ -106,13 +106,13 @@ def preprocess_ct_command(
         anatomies: ct_rate (4), wide (15), or the path of a table of your own.
         label_table: what the masks' values stand for: totalsegmentator_v2, or the path of a table.
         spacing: mm in x, y, z.
-        smallest: voxels in z, y, x that a prepared volume has at least: what the network is trained on.
+        min_size: voxels in z, y, x that a prepared volume has at least: what the network is trained on.
         segment: let TotalSegmentator, if installed, segment volumes that have no mask.
         language_model: folder or hub id of an instruction model that takes the reports apart; by default words do.
         workers: processes; by default one a processor.
     """
     check_paths(datalist=datalist, output=output, anatomies=anatomies, label_table=label_table, language_model=language_model)
-    grid, least = numbers("spacing", spacing, 3, float), numbers("smallest", smallest, 3, int)
+    grid, least = numbers("spacing", spacing, 3, float), numbers("min_size", min_size, 3, int)
     processes, segmented = whole("workers", workers, least=1), yes_or_no("segment", segment)
     from scripts.preparation.prepare import prepare_datalist
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from scripts.engines import VisionLanguageEvaluator, VisionLanguageTrainer
 from scripts.handlers import CheckpointHandler
 from scripts.loading.dataset import CaseDataset, EpochSampler
-from scripts.loading.image_batches import VisionLanguageCollate
+from scripts.loading.image_batches import ImageCollate
 from scripts.losses import AFLocLoss
 from scripts.metrics import RetrievalRecall
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
@@ -100,7 +100,7 @@ def new_run(
             torch.optim.lr_scheduler.StepLR(optimizer, step_size=EPOCH_LENGTH, gamma=0.7),
         ]
     )
-    collate = VisionLanguageCollate(ReportTokenizer(text_model))
+    collate = ImageCollate(ReportTokenizer(text_model))
 
     def loader(transforms: list, shuffle: bool) -> DataLoader:
         dataset = CaseDataset(records, transforms, seed=1, replace_rejected=True)

@@ -46,5 +46,5 @@ def new_batch(text_model: Path) -> tuple[Tensor, dict[str, Tensor]]:
         **texts,
         "sentence_index": torch.tensor([[0, 2, 4, 6], [1, -1, -1, -1], [1, 3, 5, -1]]),
         "sentence_region": torch.tensor([[0, 1, 2, 3], [0, -1, -1, -1], [0, 1, 3, -1]]),
-        "sentence_finding": torch.tensor([[1, 2, 0, 0], [0, -1, -1, -1], [0, 0, 3, -1]]),
+        "statement_id": torch.tensor([[1, 2, 0, 0], [0, -1, -1, -1], [0, 0, 3, -1]]),
     }

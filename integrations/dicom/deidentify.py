@@ -88,7 +88,7 @@ _HEADER_NAMES = (
     "AccessionNumber",
     "StudyID",
 )
-_SHORTEST = 3
+_MIN_LETTERS = 3
 """Characters of a name or id that is looked for: shorter ones are parts of words and measurements."""
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -143,13 +143,13 @@ def _patterns(names: Iterable[str]) -> list[re.Pattern]:
     parts = {part for whole in wholes for part in whole.split()}
     found = []
     for name in sorted(wholes, key=len, reverse=True):
-        if len(name) >= _SHORTEST or _CHINESE.search(name):
+        if len(name) >= _MIN_LETTERS or _CHINESE.search(name):
             words = name.split()
             turned = [words[start:] + words[:start] for start in range(len(words))]
             every = "|".join(r"[\s,^]+".join(map(re.escape, spelt)) for spelt in turned)
             found.append(re.compile(_alone(f"(?:{every})", name), re.I))
     for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= _SHORTEST or (_CHINESE.search(part) and len(part) > 1):
+        if len(part) >= _MIN_LETTERS or (_CHINESE.search(part) and len(part) > 1):
             # Not in lower case: a patient may be called Small or Brown.
             spellings = {part, part.upper(), part.capitalize()} - {part.lower()} | ({part} if _CHINESE.search(part) else set())
             if spellings:

@@ -9,7 +9,7 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from integrations.dicom.deidentify import refuse_burnt_in
-from integrations.dicom.series import Series
+from integrations.dicom.series import SliceGeometry
 from scripts.files.atomic import write_atomically
 from scripts.readers.field_of_view import find_field_of_view
 from scripts.readers.film import read_film
@@ -72,7 +72,7 @@ def render_volume(
     choose: Callable[[int], Iterable[int]] = range,
     anatomy_mask: str | Path | None = None,
     keep_phi: bool = False,
-) -> Series:
+) -> SliceGeometry:
     """Write a CT volume as axial pictures in radiological convention, a picture of each slice in each of `WINDOWS`.
 
     Args:
@@ -91,7 +91,7 @@ def render_volume(
         refuse_burnt_in(path)
     volume = read_volume(path)
     labels = None if anatomy_mask is None else read_anatomies(anatomy_mask, volume)
-    whole = Series(volume.values.shape, volume.affine, ())
+    whole = SliceGeometry(volume.values.shape, volume.affine, ())
     series = replace(whole, slices=whole.head_to_foot(choose(whole.shape[whole.axis])))
     for index in series.slices:
         values = series.picture_of(volume.values, index)

@@ -37,8 +37,8 @@ class Pseudonyms:
         except ValueError:
             self._key = b""
         if len(self._key) != KEY_BYTES:
-            way_out = "restore it from a copy; without one, move it away and push to a new project"
-            raise DicomError(f"{path}: is not a key of {2 * KEY_BYTES} hexadecimal digits; {way_out}")
+            hint = "restore it from a copy; without one, move it away and push to a new project"
+            raise DicomError(f"{path}: is not a key of {2 * KEY_BYTES} hexadecimal digits; {hint}")
 
     def of(self, kind: str, value: str) -> str:
         """Pseudonym of an id: its kind, a hyphen and 16 lower-case letters and digits.

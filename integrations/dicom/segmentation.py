@@ -18,7 +18,7 @@ from scripts.files.atomic import atomic_path
 from scripts.files.read_error import ReadError
 from scripts.readers.volume import read_volume
 
-LONGEST_LABEL = 64
+MAX_LABEL = 64
 """Characters of a DICOM LO value."""
 SERIES_NUMBER = 900
 """Above what scanners number."""
@@ -61,7 +61,7 @@ def write_segmentation(path: str | Path, masks: Mapping[str, np.ndarray], series
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer="medical-vlm-bundles",
-        manufacturer_model_name=(model or "Label Studio")[:LONGEST_LABEL],
+        manufacturer_model_name=(model or "Label Studio")[:MAX_LABEL],
         software_versions=f"highdicom {highdicom.__version__}",
         device_serial_number="0",
         series_description="Reviewed findings",
@@ -75,12 +75,12 @@ def _segment(highdicom: Any, number: int, label: str, model: str | None) -> Any:
     made_by: dict[str, Any] = {"algorithm_type": kinds.MANUAL}
     if model is not None:
         identification = highdicom.AlgorithmIdentificationSequence(
-            name=model[:LONGEST_LABEL], family=codes.DCM.ArtificialIntelligence, version=model[:LONGEST_LABEL]
+            name=model[:MAX_LABEL], family=codes.DCM.ArtificialIntelligence, version=model[:MAX_LABEL]
         )
         made_by = {"algorithm_type": kinds.SEMIAUTOMATIC, "algorithm_identification": identification}
     return highdicom.seg.SegmentDescription(
         segment_number=number,
-        segment_label=label[:LONGEST_LABEL],
+        segment_label=label[:MAX_LABEL],
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
         segmented_property_type=codes.SCT.Lesion,
         **made_by,

@@ -14,7 +14,7 @@ RADIOLOGICAL = "LPI"
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class SliceGeometry:
     """Axial pictures of a volume, in radiological convention.
 
     Voxels are never interpolated: pictures are the slices along the stored axis that runs most nearly head to foot, turned and
@@ -90,7 +90,7 @@ class Series:
         return {"shape": list(self.shape), "affine": self.affine.tolist(), "slices": list(self.slices)}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> "Series":
+    def from_json(cls, kept: Mapping[str, Any]) -> "SliceGeometry":
         return cls(tuple(kept["shape"]), np.array(kept["affine"]), tuple(kept["slices"]))
 
     @cached_property

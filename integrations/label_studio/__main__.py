@@ -35,11 +35,11 @@ def serve_command(*, data: str = DATA, port: int = 8080, background: bool = Fals
     from integrations.label_studio.server.process import login_of, serve, start
     from integrations.label_studio.workspace import Workspace
 
-    place = Workspace(Path(data))
+    workspace = Workspace(Path(data))
     if stays:
-        print(login_of(place, start(place, number)))
+        print(login_of(workspace, start(workspace, number)))
     else:
-        serve(place, number)
+        serve(workspace, number)
 
 
 def stop_command(*, data: str = DATA) -> None:
@@ -119,10 +119,10 @@ def push_command(
     from integrations.label_studio.workspace import Workspace
 
     known("shape", shape, SHAPES)
-    place = Workspace(Path(data))
+    workspace = Workspace(Path(data))
     done = push(
-        connect(place, url, token),
-        place,
+        connect(workspace, url, token),
+        workspace,
         predictions,
         project,
         datalist=datalist,
@@ -168,8 +168,8 @@ def pull_command(
     from integrations.label_studio.pull import pull
     from integrations.label_studio.workspace import Workspace
 
-    place = Workspace(Path(data))
-    done = pull(connect(place, url, token), place, project, output, dicom_seg=as_dicom)
+    workspace = Workspace(Path(data))
+    done = pull(connect(workspace, url, token), workspace, project, output, dicom_seg=as_dicom)
     actions = ", ".join(f"{count:,} {action}" for action, count in sorted(done.actions.items()))
     print(f"{output}: {done.cases:,} cases, {done.reviews:,} reviews; findings {actions or 'none'}")
 
@@ -217,14 +217,14 @@ def backend_command(
     from integrations.label_studio.client import connect
     from integrations.label_studio.workspace import Workspace
 
-    place, address = Workspace(Path(data)), backend_url or f"http://{host}:{number}"
+    workspace, address = Workspace(Path(data)), backend_url or f"http://{host}:{number}"
     model = BundleModel(bundle, overlays.split(",") if overlays else [], {key: typed(value) for key, value in settings.items()})
-    password = place.make_backend_password()
-    client = connect(place, url, token) if project else None
-    with running(create_app(model, place, password), host, number) as thread:
+    password = workspace.make_backend_password()
+    client = connect(workspace, url, token) if project else None
+    with running(create_app(model, workspace, password), host, number) as thread:
         if client:
             register(client, project, address, password, model)
-        print(f"{model.version} at {address}, password in {place.backend_password}; Ctrl-C ends it", flush=True)
+        print(f"{model.version} at {address}, password in {workspace.backend_password}; Ctrl-C ends it", flush=True)
         thread.join()
 
 

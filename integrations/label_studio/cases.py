@@ -21,8 +21,8 @@ from integrations.label_studio.pages import volume as ct
 from integrations.label_studio.pages.preannotations import NO_REPORT, attention_of, confidence_of, result_of
 from integrations.label_studio.workspace import Workspace
 from scripts.datalists.datalist import Datalist
-from scripts.files.faults import NOTHING, Fault, describe_faults
-from scripts.files.form import Notes
+from scripts.files.faults import MISSING, Fault, describe_faults
+from scripts.files.form import ErrorCollector
 from scripts.readers.film import ReadError
 
 RENDERING_THREADS = 4
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Source:
+class CaseInput:
     """A case on the user's side: its line of predictions.jsonl and, where a datalist is given, its record and split."""
 
     case: dict[str, Any]
@@ -53,7 +53,7 @@ class Prepared:
     kept: dict[str, Any]
 
 
-def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[Source]:
+def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[CaseInput]:
     """Each case with its record.
 
     Raises:
@@ -67,7 +67,7 @@ def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[
     if not cases:
         raise LabelStudioError("there is no case in the predictions; run the inference on some")
     if datalist is None:
-        return [Source(case) for case in cases]
+        return [CaseInput(case) for case in cases]
     if datalist.task != cases[0]["task"]:
         raise LabelStudioError(f"{datalist.path} is of task {datalist.task}, the predictions of {cases[0]['task']}; give theirs")
     records = {datalist.case_id(record): (record, split) for split, found in datalist.splits.items() for record in found}
@@ -76,7 +76,7 @@ def sources(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> list[
         named = ", ".join(unknown[:5])
         reason = f"does not name {len(unknown)} of {len(cases)} predicted cases ({named}{', ...' * (len(unknown) > 5)})"
         raise LabelStudioError(f"{datalist.path} {reason}; give the datalist that the inference ran on")
-    return [Source(case, *records[case["case_id"]]) for case in cases]
+    return [CaseInput(case, *records[case["case_id"]]) for case in cases]
 
 
 def version_of(model: dict[str, Any]) -> str:
@@ -85,7 +85,7 @@ def version_of(model: dict[str, Any]) -> str:
 
 
 def prepare(
-    place: Workspace, project: str, found: Sequence[Source], *, version: str, shape: str, random_share: float, keep_phi: bool
+    workspace: Workspace, project: str, found: Sequence[CaseInput], *, version: str, shape: str, random_share: float, keep_phi: bool
 ) -> list[Prepared]:
     """Make cases ready; pictures that are there already are not rendered again.
 
@@ -99,8 +99,8 @@ def prepare(
     Raises:
         LabelStudioError: images that cannot be read, masks of another size than their image, boxes outside; all are listed.
     """
-    pseudonyms = Pseudonyms(place.key)
-    work = partial(_prepared, place, project, pseudonyms, version=version, shape=shape, keep_phi=keep_phi)
+    pseudonyms = Pseudonyms(workspace.key)
+    work = partial(_prepared, workspace, project, pseudonyms, version=version, shape=shape, keep_phi=keep_phi)
     with ThreadPoolExecutor(RENDERING_THREADS) as pool:
         done = list(tqdm(pool.map(work, found), total=len(found), desc="pictures", unit="case", disable=None))
     faults = [fault for one in done if not isinstance(one, Prepared) for fault in one]
@@ -109,20 +109,20 @@ def prepare(
     return _in_order([one for one in done if isinstance(one, Prepared)], random_share)
 
 
-def case_fault(case_id: str, kind: str, reason: str, way_out: str) -> Fault:
+def case_fault(case_id: str, kind: str, reason: str, hint: str) -> Fault:
     """A fault of a case's predictions."""
-    notes = Notes("predictions", record=case_id)
-    notes.add(kind, "", NOTHING, reason, way_out)
+    notes = ErrorCollector("predictions", record=case_id)
+    notes.add(kind, "", MISSING, reason, hint)
     return notes.faults[0]
 
 
 def _prepared(
-    place: Workspace, project: str, pseudonyms: Pseudonyms, source: Source, *, version: str, shape: str, keep_phi: bool
+    workspace: Workspace, project: str, pseudonyms: Pseudonyms, case_input: CaseInput, *, version: str, shape: str, keep_phi: bool
 ) -> Prepared | list[Fault]:
     """A case made ready, or what is wrong with it."""
-    case, record = source.case, source.record
+    case, record = case_input.case, case_input.record
     pseudonym = pseudonyms.of("case", case["case_id"])
-    kept = place.read_case(project, pseudonym) or {"pushed": {}}
+    kept = workspace.read_case(project, pseudonym) or {"pushed": {}}
     if kept.get("images", case["images"]) != case["images"]:
         reason = f"stands for the images {', '.join(kept['images'])} in project {project}"
         return [case_fault(case["case_id"], "other images", reason, "push to a project of another name")]
@@ -131,9 +131,9 @@ def _prepared(
         shown = report if keep_phi else scrub_report(report, _identifiers(case, record))
         shown = shown.replace("\r\n", "\n").strip() or NO_REPORT
         if case["task"] == "ct":
-            page = _page_of_volume(place, project, pseudonym, case, record, kept.get("volume"), keep_phi)
+            page = _page_of_volume(workspace, project, pseudonym, case, record, kept.get("volume"), keep_phi)
         else:
-            page = _page_of_stills(place, project, pseudonym, case, kept.get("pictures", []), keep_phi, shown, shape)
+            page = _page_of_stills(workspace, project, pseudonym, case, kept.get("pictures", []), keep_phi, shown, shape)
     except ReadError as error:
         return [case_fault(case["case_id"], "unreadable file", str(error), "mend the file, or leave the case out")]
     data = {"case_id": pseudonym, "task": case["task"], "report": shown} | page.data
@@ -144,7 +144,7 @@ def _prepared(
     kept |= {
         "case_id": case["case_id"],
         "patient_id": record.get("patient_id", case["case_id"]),
-        "split": source.split,
+        "split": case_input.split,
         "task": case["task"],
         "images": case["images"],
         **page.kept,
@@ -166,7 +166,7 @@ class _Page:
 
 
 def _page_of_stills(
-    place: Workspace,
+    workspace: Workspace,
     project: str,
     pseudonym: str,
     case: dict[str, Any],
@@ -176,7 +176,7 @@ def _page_of_stills(
     shape: str,
 ) -> _Page:
     """Of a film or an exam."""
-    pictures = _pictures(place, project, pseudonym, case, known, keep_phi)
+    pictures = _pictures(workspace, project, pseudonym, case, known, keep_phi)
     sizes = [(picture["width"], picture["height"]) for picture in pictures]
     urls = [_url(picture["file"]) for picture in pictures]
     data = {"image": urls[0]} if case["task"] == "cxr" else {"images": urls, "attention": attention_of(case)}
@@ -184,7 +184,7 @@ def _page_of_stills(
 
 
 def _page_of_volume(
-    place: Workspace,
+    workspace: Workspace,
     project: str,
     pseudonym: str,
     case: dict[str, Any],
@@ -193,7 +193,7 @@ def _page_of_volume(
     keep_phi: bool,
 ) -> _Page:
     folder = f"{project}/{pseudonym}"
-    kept = ct.render_case(case, record, place.images / folder, known, keep_phi=keep_phi)
+    kept = ct.render_case(case, record, workspace.images / folder, known, keep_phi=keep_phi)
     pictures = ct.Pictures.from_json(kept)
     data = {"images": [_url(f"{folder}/{file}") for file in pictures.files], **ct.data_of(case, pictures)}
     return _Page(data, pictures.sizes, ct.result_of(case, pictures), {"volume": kept})
@@ -231,14 +231,14 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 def _pictures(
-    place: Workspace, project: str, pseudonym: str, case: dict[str, Any], known: Sequence[dict[str, Any]], keep_phi: bool
+    workspace: Workspace, project: str, pseudonym: str, case: dict[str, Any], known: Sequence[dict[str, Any]], keep_phi: bool
 ) -> list[dict[str, Any]]:
     """File below the image folder, size, and state of the file that it was rendered from, of each picture of a case."""
     render = render_film if case["task"] == "cxr" else render_exam_image
     pictures = []
     for number, image in enumerate(case["images"]):
         file = f"{project}/{pseudonym}/{number}.png"
-        output = place.images / file
+        output = workspace.images / file
         try:
             state = [Path(image).stat().st_size, Path(image).stat().st_mtime_ns]
         except OSError as error:

@@ -23,7 +23,7 @@ class ServerGone(LabelStudioError):
     """No answer came: whether the request was carried out is not known."""
 
 
-def connect(place: Workspace, url: str | None = None, token: str | None = None, timeout: float = TIMEOUT) -> LabelStudio:
+def connect(workspace: Workspace, url: str | None = None, token: str | None = None, timeout: float = TIMEOUT) -> LabelStudio:
     """The SDK's client, once the server has answered that it knows the token.
 
     Args:
@@ -38,15 +38,15 @@ def connect(place: Workspace, url: str | None = None, token: str | None = None, 
     url = url or os.environ.get(URL_VARIABLE) or LOCAL_URL
     token = token or os.environ.get(TOKEN_VARIABLE)
     if not token:
-        if not place.token.is_file():
-            reason = f"{place.token} is not there"
+        if not workspace.token.is_file():
+            reason = f"{workspace.token} is not there"
             raise LabelStudioError(
                 f"no token for {url}: {reason}; start a server with `serve`, or give --token or {TOKEN_VARIABLE}"
             )
-        token = place.token.read_text().strip()
+        token = workspace.token.read_text().strip()
     # A sub-path without a slash at its end would be lost where the SDK joins addresses. The SDK's own second try would make tasks
     # twice where an answer was lost.
-    with telling(url):
+    with translate_api_errors(url):
         client = LabelStudio(base_url=url.rstrip("/") + "/", api_key=token, timeout=timeout, max_retries=0)
         client.users.whoami()
     return client
@@ -64,7 +64,7 @@ def tasks_where(field: str, operator: str, kind: str, value: Any) -> str:
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
+def translate_api_errors(what: str) -> Iterator[None]:
     """Turn the SDK's errors within the block into ours.
 
     The SDK's own text holds headers and a session cookie, so nothing of it but the server's stated reason is passed on.

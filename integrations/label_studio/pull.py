@@ -33,7 +33,7 @@ from integrations.dicom.segmentation import write_segmentation
 from integrations.label_studio.answers import volumes as ct_reviews
 from integrations.label_studio.answers.judgements import chosen, judgements, regions_of
 from integrations.label_studio.answers.results import box_of, label_of, mask_of, place_of, size_of, words_of
-from integrations.label_studio.client import find_project, tasks_where, telling
+from integrations.label_studio.client import find_project, tasks_where, translate_api_errors
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages.configurations import DIAGNOSIS, FINDINGS, Labels, labels_in
 from integrations.label_studio.pages.volume import Pictures
@@ -124,7 +124,7 @@ class _Places:
         return file
 
 
-def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path, *, dicom_seg: bool = False) -> Pulled:
+def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | Path, *, dicom_seg: bool = False) -> Pulled:
     """Fetch all reviews of a project.
 
     Of several reviews of a case the latest makes the datalist's record; all of them are in reviews.jsonl. Skipped tasks count as
@@ -141,7 +141,7 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
     """
     check_project(project)
     output = Path(output)
-    with telling(f"project {project}"):
+    with translate_api_errors(f"project {project}"):
         existing = find_project(client, project)
         if existing is None:
             raise LabelStudioError(f"project {project}: is not on this server; see --project and --url")
@@ -154,9 +154,9 @@ def pull(client: LabelStudio, place: Workspace, project: str, output: str | Path
     lines: list[dict[str, Any]] = []
     latest: dict[str, tuple[_Review, dict[str, Any], _Places]] = {}
     for data, review in tqdm(found, desc="reviews", unit="review", disable=None):
-        kept = place.read_case(project, data["case_id"])
+        kept = workspace.read_case(project, data["case_id"])
         if kept is None:
-            path = place.cases(project) / f"{data['case_id']}.json"
+            path = workspace.cases(project) / f"{data['case_id']}.json"
             raise LabelStudioError(
                 f"task {review.task_id}: {path} is not there; give --data the folder that the push was made with"
             )

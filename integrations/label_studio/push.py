@@ -12,8 +12,8 @@ from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
 from integrations.label_studio.answers.validation import PredictionChecker
-from integrations.label_studio.cases import Prepared, case_fault, prepare, sources, version_of
-from integrations.label_studio.client import ServerGone, find_project, tasks_where, telling
+from integrations.label_studio.cases import Prepared, case_fault, case_inputs, prepare, version_of
+from integrations.label_studio.client import ServerGone, find_project, tasks_where, translate_api_errors
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages.configurations import configuration, labels_in
 from integrations.label_studio.pages.preannotations import labels_of
@@ -56,7 +56,7 @@ class _Task:
 
 def push(
     client: LabelStudio,
-    place: Workspace,
+    workspace: Workspace,
     predictions: str | Path,
     project: str,
     *,
@@ -89,14 +89,14 @@ def push(
         LabelStudioError: faults of the images, or a server that refuses or is gone; what was sent stays, and the next push goes on.
     """
     check_project(project)
-    found = sources(read_predictions(predictions), None if datalist is None else load_datalist(datalist))
+    found = case_inputs(read_predictions(predictions), None if datalist is None else load_datalist(datalist))
     task, model = found[0].case["task"], found[0].case["model"]
     version = version_of(model) if model_version is None else f"{model_version} ({model['checkpoint_sha256'][:8]})"
     if keep_phi:
         logger.warning("--keep-phi: reports are sent as they are, with all names, dates and numbers that stand in them")
-    prepared = prepare(place, project, found, version=version, shape=shape, random_share=random_share, keep_phi=keep_phi)
+    prepared = prepare(workspace, project, found, version=version, shape=shape, random_share=random_share, keep_phi=keep_phi)
     title = f"project {project}"
-    with telling(title):
+    with translate_api_errors(title):
         existing = find_project(client, project)
     labels = labels_of(task, [source.case for source in found])
     if existing is not None:
@@ -109,7 +109,7 @@ def push(
         "maximum_annotations": reviews_per_case,
         "show_collab_predictions": True,
     }
-    with telling(title):
+    with translate_api_errors(title):
         if existing is None:
             project_id = client.projects.create(title=project, **settings).id
         else:
@@ -118,11 +118,11 @@ def push(
             if changed:
                 client.projects.update(project_id, **changed)
         _show_in_order(client, project_id)
-        _share_images(client, project_id, f"{(server_images or str(place.images)).rstrip('/')}/{project}")
+        _share_images(client, project_id, f"{(server_images or str(workspace.images)).rstrip('/')}/{project}")
     for one in prepared:
-        place.save_case(project, one.data["case_id"], one.kept)
+        workspace.save_case(project, one.data["case_id"], one.kept)
     new_tasks, new_predictions = _send_all(client, project_id, prepared, version)
-    with telling(title):
+    with translate_api_errors(title):
         client.projects.update(project_id, model_version=version)
     return Pushed(project_id, version, len(prepared), new_tasks, new_predictions)
 
@@ -149,15 +149,15 @@ def _share_images(client: LabelStudio, project_id: int, path: str) -> None:
     if any(storage.path == path for storage in client.import_storage.local.list(project=project_id)):
         return
     try:
-        with telling(f"pictures in {path}"):
+        with translate_api_errors(f"pictures in {path}"):
             client.import_storage.local.create(project=project_id, title="pictures", path=path, use_blob_urls=True)
     except ServerGone:
         raise
     except LabelStudioError as error:
-        way_out = (
+        hint = (
             "give the server the folder `images` of the working folder as its document root, and its path there as --server_images"
         )
-        raise LabelStudioError(f"{error}; {way_out}") from None
+        raise LabelStudioError(f"{error}; {hint}") from None
 
 
 def _send_all(client: LabelStudio, project_id: int, prepared: Sequence[Prepared], version: str) -> tuple[int, int]:
@@ -168,7 +168,7 @@ def _send_all(client: LabelStudio, project_id: int, prepared: Sequence[Prepared]
     lacked: tuple[int, int] | None = None
     for pause in (*PAUSES, None):
         try:
-            with telling(f"project {project_id}"):
+            with translate_api_errors(f"project {project_id}"):
                 tasks, holding = _settled(client, project_id, version, again=lacked is not None)
                 new = [one for one in prepared if one.data["case_id"] not in tasks]
                 old = [one for one in prepared if one.data["case_id"] in tasks]

@@ -101,8 +101,8 @@ def agree(
     if only_random:
         reviews = [review for review in reviews if review.drawn == RANDOM]
         if not reviews:
-            way_out = "push with --random_share, or leave --only_random out"
-            raise LabelStudioError(f"{source}: no reviewed case was drawn at random; {way_out}")
+            hint = "push with --random_share, or leave --only_random out"
+            raise LabelStudioError(f"{source}: no reviewed case was drawn at random; {hint}")
     versions = sorted({review.model_version for review in reviews if review.model_version})
     if run_id is not None and len(versions) != 1:
         raise LabelStudioError(f"{source}: reviews of {len(versions)} models ({', '.join(versions)}); --run_id is for one alone")

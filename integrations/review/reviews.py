@@ -14,11 +14,11 @@ from integrations.label_studio.cases import LEAST_CONFIDENT, RANDOM
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages.configurations import DIAGNOSIS
 from scripts.datalists.form import TASKS
-from scripts.files.faults import NOTHING, Fault, describe_faults
+from scripts.files.faults import MISSING, Fault, describe_faults
 from scripts.files.form import (
     Check,
+    ErrorCollector,
     Form,
-    Notes,
     check_box,
     check_image_index,
     check_share,
@@ -151,11 +151,11 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _line(path: Path, number: int, text: str) -> tuple[dict[str, Any], list[Fault]]:
-    notes = Notes(str(path), record=f"line {number}")
+    notes = ErrorCollector(str(path), record=f"line {number}")
     try:
         line = json.loads(text)
     except ValueError as error:
-        notes.add("no JSON", "", NOTHING, f"is no JSON ({error})", "see whether the file was cut off")
+        notes.add("no JSON", "", MISSING, f"is no JSON ({error})", "see whether the file was cut off")
         return {}, notes.faults
     if not isinstance(line, dict):
         notes.wrong_type("", line, "an object")
@@ -169,20 +169,20 @@ def _line(path: Path, number: int, text: str) -> tuple[dict[str, Any], list[Faul
 
 
 def _one_of(*words: str) -> Check:
-    def check(notes: Notes, key: str, value: Any) -> None:
+    def check(notes: ErrorCollector, key: str, value: Any) -> None:
         if value not in words:
             notes.add("unknown word", key, value, *unknown(str(value), words))
 
     return check
 
 
-def _check_seconds(notes: Notes, key: str, value: Any) -> None:
+def _check_seconds(notes: ErrorCollector, key: str, value: Any) -> None:
     if not is_number(value) or value < 0:
         notes.add("bad time", key, value, "is not a finite number of seconds from 0", "give seconds, or null")
 
 
 def _form(form: Form) -> Check:
-    def check(notes: Notes, key: str, value: Any) -> None:
+    def check(notes: ErrorCollector, key: str, value: Any) -> None:
         if isinstance(value, dict):
             form.check(notes, value, f"{key}.")
         else:

@@ -6,8 +6,8 @@ from typing import Any
 from scripts.cases.domain import read_domain
 from scripts.files.form import (
     Check,
+    ErrorCollector,
     Form,
-    Notes,
     check_box,
     check_image_index,
     check_path,
@@ -31,7 +31,7 @@ class TaskForm(Form):
 
 
 def _findings(form: Form) -> Check:
-    def check_finding(notes: Notes, key: str, value: Any) -> None:
+    def check_finding(notes: ErrorCollector, key: str, value: Any) -> None:
         if isinstance(value, dict):
             form.check(notes, value, f"{key}.")
         else:
@@ -40,7 +40,7 @@ def _findings(form: Form) -> Check:
     return list_of(check_finding, "findings", may_be_empty=True)
 
 
-def _check_region(notes: Notes, key: str, value: Any) -> None:
+def _check_region(notes: ErrorCollector, key: str, value: Any) -> None:
     if not isinstance(value, str):
         notes.wrong_type(key, value, "the name of a region, or null")
     elif value not in REGIONS:

@@ -26,11 +26,11 @@ def export_bundle_command(
         files: files that values of inference.json name, such as --prompts FILE or --anatomies FILE; they come along.
     """
     check_paths(bundle=bundle, output=output, checkpoint=checkpoint, overlays=overlays, **files)
-    from scripts.export import LARGEST, export_bundle
+    from scripts.export import MAX_BYTES, export_bundle
 
     names = [name.strip() for name in overlays.split(",")] if overlays else []
     export = export_bundle(bundle, output, checkpoint, names, files)
     print(f"wrote {export.path}; models/model.pt has SHA-256 {export.model_sha256}")
     for file, size in export.too_large.items():
-        megabytes, most = size / 2**20, LARGEST / 2**20
+        megabytes, most = size / 2**20, MAX_BYTES / 2**20
         print(f"{file} has {megabytes:.0f} MB; the model zoo stores {most:.0f} at most: see its large_files.yml")

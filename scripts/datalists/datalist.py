@@ -186,15 +186,15 @@ def _read(path: str | Path) -> tuple[Any, str]:
         data = Path(path).read_bytes()
         return json.loads(data.decode("utf-8-sig")), hashlib.sha256(data).hexdigest()
     except OSError as error:
-        reason, way_out = (
+        reason, hint = (
             f"cannot be opened ({error.strerror})",
             "correct the path, or make it: python -m scripts datalist",
         )
     except UnicodeDecodeError as error:
-        reason, way_out = f"is not UTF-8 text (byte {error.start})", "save it as UTF-8"
+        reason, hint = f"is not UTF-8 text (byte {error.start})", "save it as UTF-8"
     except json.JSONDecodeError as error:
-        reason, way_out = f"is not JSON: {error.msg}, line {error.lineno}, column {error.colno}", "correct it there"
-    fault = Fault("unreadable datalist", str(path), "", "", "", "", reason, way_out)
+        reason, hint = f"is not JSON: {error.msg}, line {error.lineno}, column {error.colno}", "correct it there"
+    fault = Fault("unreadable datalist", str(path), "", "", "", "", reason, hint)
     raise DatalistError(describe_faults([fault]), [fault])
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from scripts.datalists.form import records_of, task_form
 from scripts.files.faults import Fault
-from scripts.files.form import Notes, check_inside
+from scripts.files.form import ErrorCollector, check_inside
 from scripts.predictions.masks import read_mask
 from scripts.readers.film import ReadError, read_film
 from scripts.readers.frame import read_frame
@@ -39,7 +39,7 @@ def file_faults(path: str | Path, content: dict, workers: int | None = None, pro
 
     def faults_of(entry: tuple[str, str, dict]) -> list[Fault]:
         split, name, record = entry
-        notes = Notes(str(path), split, name)
+        notes = ErrorCollector(str(path), split, name)
         look(notes, folder, record)
         return notes.faults
 
@@ -56,7 +56,7 @@ def file_faults(path: str | Path, content: dict, workers: int | None = None, pro
         pool.shutdown(cancel_futures=True)  # on an interrupt, do not read the rest first
 
 
-def _cxr(notes: Notes, folder: Path, record: dict) -> None:
+def _cxr(notes: ErrorCollector, folder: Path, record: dict) -> None:
     shape = _open(notes, folder, "image", record.get("image"), lambda path: read_film(path).shape)
     for key, finding in _findings(record):
         boxes = finding.get("boxes")
@@ -65,7 +65,7 @@ def _cxr(notes: Notes, folder: Path, record: dict) -> None:
         _check_mask(notes, folder, f"{key}.mask", finding.get("mask"), shape)
 
 
-def _nasal(notes: Notes, folder: Path, record: dict) -> None:
+def _nasal(notes: ErrorCollector, folder: Path, record: dict) -> None:
     images = record.get("images")
     images = images if isinstance(images, list) else []
     shapes = [_open(notes, folder, f"images[{n}]", image, _frame_shape) for n, image in enumerate(images)]
@@ -76,7 +76,7 @@ def _nasal(notes: Notes, folder: Path, record: dict) -> None:
         _check_mask(notes, folder, f"{key}.mask", finding.get("mask"), shapes[index] if known else None)
 
 
-def _ct(notes: Notes, folder: Path, record: dict) -> None:
+def _ct(notes: ErrorCollector, folder: Path, record: dict) -> None:
     volume = _open(notes, folder, "image", record.get("image"), read_volume, may_be_folder=True)
     mask = record.get("anatomy_mask")
     labels = _open(notes, folder, "anatomy_mask", mask, read_label_map)
@@ -95,7 +95,7 @@ def _findings(record: dict) -> list[tuple[str, dict]]:
     return [(f"findings[{number}]", finding) for number, finding in listed if isinstance(finding, dict)]
 
 
-def _open(notes: Notes, folder: Path, key: str, name: Any, read: Any, may_be_folder: bool = False) -> Any:
+def _open(notes: ErrorCollector, folder: Path, key: str, name: Any, read: Any, may_be_folder: bool = False) -> Any:
     """What `read` says of a file, or None with a note when there is no file or it cannot be read."""
     if not isinstance(name, str) or not name.strip():
         return None
@@ -121,7 +121,7 @@ def _frame_shape(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _check_mask(notes: Notes, folder: Path, key: str, name: Any, shape: tuple[int, int] | None) -> None:
+def _check_mask(notes: ErrorCollector, folder: Path, key: str, name: Any, shape: tuple[int, int] | None) -> None:
     mask = _open(notes, folder, key, name, read_mask)
     if mask is None:
         return

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.forms import TASKS, TaskForm
-from scripts.files.faults import NOTHING, Fault
-from scripts.files.form import Notes, check_index, unknown
+from scripts.files.faults import MISSING, Fault
+from scripts.files.form import ErrorCollector, check_index, unknown
 
 SPLITS = ("training", "validation", "test")
 ABOUT = ("name", "task", "description")
@@ -15,7 +15,7 @@ ABOUT = ("name", "task", "description")
 
 def form_faults(path: str | Path, content: Any) -> list[Fault]:
     """Everything wrong with the form of a datalist: keys, types, values; ids, patients, reports across splits."""
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     if not isinstance(content, dict):
         notes.wrong_type("", content, 'an object with "task" and the lists "training", "validation" or "test"')
         return notes.faults
@@ -26,14 +26,14 @@ def form_faults(path: str | Path, content: Any) -> list[Fault]:
         elif key in SPLITS:
             _check_split(notes, key, value)
         elif key not in ABOUT:
-            notes.add("unknown key", key or '""', NOTHING, *unknown(key, (*ABOUT, *SPLITS)))
+            notes.add("unknown key", key or '""', MISSING, *unknown(key, (*ABOUT, *SPLITS)))
     if not content.keys() & set(SPLITS):
-        notes.add("empty split", "", NOTHING, "holds no records", f"add at least one of {', '.join(SPLITS)}")
+        notes.add("empty split", "", MISSING, "holds no records", f"add at least one of {', '.join(SPLITS)}")
     if form is None:
         return notes.faults
     faults = notes.faults
-    for split, place, record in records_of(content, form):
-        record_notes = Notes(str(path), split, place)
+    for split, index, record in records_of(content, form):
+        record_notes = ErrorCollector(str(path), split, index)
         if isinstance(record, dict):
             form.check(record_notes, record)
             _check_image_indices(record_notes, record)
@@ -61,30 +61,30 @@ def task_form(content: dict) -> TaskForm | None:
     return next((form for form in TASKS.values() if isinstance(first, dict) and form.id_key in first), None)
 
 
-def _task(notes: Notes, content: dict) -> TaskForm | None:
-    task = content.get("task", NOTHING)
-    if task is NOTHING:
-        notes.add("unknown task", "task", NOTHING, "is required and not there", f"add one of {', '.join(TASKS)}")
+def _task(notes: ErrorCollector, content: dict) -> TaskForm | None:
+    task = content.get("task", MISSING)
+    if task is MISSING:
+        notes.add("unknown task", "task", MISSING, "is required and not there", f"add one of {', '.join(TASKS)}")
     elif isinstance(task, str) and task not in TASKS:
         notes.add("unknown task", "task", task, *unknown(task, TASKS))
     return task_form(content)
 
 
-def _check_split(notes: Notes, split: str, records: Any) -> None:
+def _check_split(notes: ErrorCollector, split: str, records: Any) -> None:
     if not isinstance(records, list):
         notes.wrong_type(split, records, "a list of records")
     elif not records:
         notes.add("empty split", split, records, "holds no record", "fill it, or leave the key out")
 
 
-def _check_image_indices(notes: Notes, record: dict) -> None:
+def _check_image_indices(notes: ErrorCollector, record: dict) -> None:
     findings = record.get("findings")
     for number, finding in enumerate(findings if isinstance(findings, list) else []):
         if isinstance(finding, dict):
             check_index(notes, f"findings[{number}].image_index", finding.get("image_index"), record.get("images"))
 
 
-def _check_region_count(notes: Notes, record: dict) -> None:
+def _check_region_count(notes: ErrorCollector, record: dict) -> None:
     regions, images = record.get("regions"), record.get("images")
     if isinstance(regions, list) and isinstance(images, list) and len(images) != len(regions) > 0 < len(images):
         reason = f"names {len(regions)} regions for {len(images)} images"
@@ -101,14 +101,14 @@ def _repeated(path: str | Path, content: dict, form: TaskForm) -> list[Fault]:
         positions[split] += 1
         if not isinstance(record, dict):
             continue
-        notes = Notes(str(path), split, name)
+        notes = ErrorCollector(str(path), split, name)
         case, patient = record.get(form.id_key), record.get("patient_id")
         if isinstance(case, str) and case.strip():
             first = seen.setdefault(case, (split, positions[split]))
             if first != (split, positions[split]):
                 reason = f"stands at {first[0]}[{first[1]}] already"
-                way_out = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
-                notes.add("duplicate id", form.id_key, case, reason, way_out)
+                hint = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
+                notes.add("duplicate id", form.id_key, case, reason, hint)
         if isinstance(patient, str) and patient.strip():
             home = homes.setdefault(patient, {})
             if home and split not in home:
@@ -131,8 +131,8 @@ def _without_report(path: str | Path, content: dict, form: TaskForm) -> list[Fau
         return []
     faults = []
     for name in silent:
-        notes = Notes(str(path), "training", name)
-        way_out = "add it, or leave the record out; only a training list all of labels does without reports"
-        notes.add("empty report", keys[0], NOTHING, "is missing from a training record", way_out)
+        notes = ErrorCollector(str(path), "training", name)
+        hint = "add it, or leave the record out; only a training list all of labels does without reports"
+        notes.add("empty report", keys[0], MISSING, "is missing from a training record", hint)
         faults += notes.faults
     return faults

@@ -1,4 +1,4 @@
-"""What a training may learn from: a share of the labels, in nested subsets of patients, and no exam of a held-out centre."""
+"""What a training may learn from: a share of the labels, in nested subsets of patients, and no exam of a held-out site."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -49,49 +49,51 @@ def label_fraction(records: Sequence[dict], fraction: float, seed: int) -> list[
     return [record for record in records if record["patient_id"] in chosen]
 
 
-def centres_of(records: Sequence[dict]) -> list[str]:
-    """Centres that records come from, in alphabetical order; a record need not name one."""
+def sites_of(records: Sequence[dict]) -> list[str]:
+    """Sites that records come from, in alphabetical order; a record need not name one."""
     return sorted({record["site"] for record in records if record.get("site")})
 
 
-def centre_names(centres: Sequence[str]) -> list[str]:
-    """Centres to hold out, in alphabetical order, each once.
+def site_names(sites: Sequence[str]) -> list[str]:
+    """Sites to hold out, in alphabetical order, each once.
 
     Raises:
         UserError: a text instead of a list, which would be taken letter by letter.
     """
-    if isinstance(centres, str):
-        raise UserError(f"held_out must be a list of centres, got '{centres}': write it as \"['{centres}']\"")
-    return sorted(set(centres))
+    if isinstance(sites, str):
+        raise UserError(f"held_out_sites must be a list of sites, got '{sites}': write it as \"['{sites}']\"")
+    return sorted(set(sites))
 
 
-def known_centres(cases: Datalist, centres: Sequence[str]) -> list[str]:
-    """Centres to hold out, in alphabetical order, each of them known to the datalist.
+def known_sites(cases: Datalist, sites: Sequence[str]) -> list[str]:
+    """Sites to hold out, in alphabetical order, each of them known to the datalist.
 
     Args:
-        cases: whose records name their centre as `site`.
-        centres: names.
+        cases: whose records name their site as `site`.
+        sites: names.
 
     Raises:
-        UserError: what `centre_names` raises, or centres that no record comes from: a misspelt one would hold out nobody.
+        UserError: what `site_names` raises, or sites that no record comes from: a misspelt one would hold out nobody.
     """
-    centres = centre_names(centres)
-    sites = centres_of([record for records in cases.splits.values() for record in records])
-    unknown = [centre for centre in centres if centre not in sites]
+    sites = site_names(sites)
+    known = sites_of([record for records in cases.splits.values() for record in records])
+    unknown = [site for site in sites if site not in known]
     if unknown:
-        there = f"it has {', '.join(sites)}" if sites else "its records name no site"
-        raise UserError(f"{cases.path}: held_out names {', '.join(unknown)}, which no exam comes from: {there}. Correct held_out")
-    return centres
+        there = f"it has {', '.join(known)}" if known else "its records name no site"
+        raise UserError(
+            f"{cases.path}: held_out_sites names {', '.join(unknown)}, which no exam comes from: {there}. Correct held_out_sites"
+        )
+    return sites
 
 
-def outside_centres(cases: Datalist, split: str, centres: Sequence[str]) -> list[dict]:
-    """Records of a split but those of held-out centres.
+def outside_sites(cases: Datalist, split: str, sites: Sequence[str]) -> list[dict]:
+    """Records of a split but those of held-out sites.
 
     Raises:
-        UserError: what `known_centres` raises, or no record left.
+        UserError: what `known_sites` raises, or no record left.
     """
-    held_out = known_centres(cases, centres)
-    records = [record for record in cases.split(split) if record.get("site") not in held_out]
+    held_out_sites = known_sites(cases, sites)
+    records = [record for record in cases.split(split) if record.get("site") not in held_out_sites]
     if not records:
-        raise UserError(f"{cases.path}: {split} holds no exam outside the held-out centres ({', '.join(held_out)})")
+        raise UserError(f"{cases.path}: {split} holds no exam outside the held-out sites ({', '.join(held_out_sites)})")
     return records

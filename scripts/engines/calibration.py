@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from scripts.engines.localization_evaluator import finding_mask, has_place
+from scripts.engines.image_evaluator import finding_mask, has_place
 from scripts.files.errors import UserError
-from scripts.inferers.calibration import Calibration, fit_probability
+from scripts.inferers.image_calibration import ImageCalibration, fit_probability
 from scripts.inferers.phrase_grounder import phrase_features
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.inferers.queries import film_queries
@@ -23,22 +23,22 @@ from scripts.metrics.localization import HEAT_CUTS, iou_at_thresholds, min_max
 REFERENCE_FILMS = 256
 
 
-def calibrate(
+def calibrate_images(
     localizer: PhraseLocalizer,
     loader: DataLoader,
     pool: dict[str, list[str]],
     device: torch.device,
     classifier: ZeroShotClassifier | None = None,
     recall: float = 0.8,
-) -> Calibration:
-    """Learn a `Calibration` from films with labels and findings.
+) -> ImageCalibration:
+    """Learn a `ImageCalibration` from films with labels and findings.
 
     The probability is a logistic regression on phrases that fit and phrases for labels that are absent; the confidence threshold
     is the highest that still shows `recall` of the findings; the cut of the heat maps is the one with the best mean IoU.
 
     Args:
         localizer: encodes films and phrases.
-        loader: validation films in batches of `scripts.loading.FilmCollate`.
+        loader: validation films in batches of `scripts.loading.ImageRecordCollate`.
         pool: phrases for each label.
         device: device of the network.
         classifier: its decision threshold for each label is chosen too; None leaves labels out.
@@ -75,7 +75,7 @@ def calibrate(
     weights, bias = fit_probability(table, known)
     cut = float(HEAT_CUTS[int(np.mean(ious, axis=0).argmax())])
     decisions = _label_thresholds(classifier.findings, labels) if classifier is not None else {}
-    fitted = Calibration(embeddings, weights, bias, 0.0, cut, decisions)
+    fitted = ImageCalibration(embeddings, weights, bias, 0.0, cut, decisions)
     threshold = float(np.quantile(fitted.probability(table[known]), 1 - recall, method="lower"))
     return replace(fitted, confidence_threshold=threshold)
 
@@ -83,8 +83,8 @@ def calibrate(
 def _label_thresholds(findings: list[str], films: list[tuple[dict[str, int], list[float]]]) -> dict[str, float]:
     """Youden's threshold of each finding for which validation has both answers."""
     thresholds = {}
-    for place, name in enumerate(findings):
-        pairs = [(labels[name], probabilities[place]) for labels, probabilities in films if name in labels]
+    for index, name in enumerate(findings):
+        pairs = [(labels[name], probabilities[index]) for labels, probabilities in films if name in labels]
         if len({truth for truth, _ in pairs}) == 2:
             thresholds[name] = float(choose_threshold(*zip(*pairs, strict=True)))
     return thresholds
@@ -95,5 +95,5 @@ def _films(localizer: PhraseLocalizer, loader: DataLoader, device: torch.device)
     for batch in loader:
         if batch["case_ids"]:
             films = localizer.encode_films(batch["images"].to(device))
-            for place, (record, letterbox) in enumerate(zip(batch["records"], batch["letterboxes"], strict=True)):
-                yield record, letterbox, films.film(place)
+            for index, (record, letterbox) in enumerate(zip(batch["records"], batch["letterboxes"], strict=True)):
+                yield record, letterbox, films.film(index)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scripts.losses.fvlm_loss import Lessons
+from scripts.losses.fvlm_loss import CoTeachingOutputs
 
 
 class CoTeaching(nn.Module):
@@ -19,7 +19,7 @@ class CoTeaching(nn.Module):
     own; the copies read without dropout. A network does not teach itself, so its mistakes do not confirm themselves (Han et al.,
     arXiv 1804.06872). `scripts.losses.FVLMLoss` makes the targets.
 
-    In training it gives the first network's outputs and `Lessons`; in evaluation it is the first network, which is the one to
+    In training it gives the first network's outputs and `CoTeachingOutputs`; in evaluation it is the first network, which is the one to
     keep. A step costs as much as two steps and two forward passes.
 
     Args:
@@ -44,14 +44,14 @@ class CoTeaching(nn.Module):
         return self
 
     def forward(self, images: Tensor, **inputs: Tensor) -> tuple:
-        """What the network gives for a batch, and in training the `Lessons` of the pair; the copies follow before they teach."""
+        """What the network gives for a batch, and in training the `CoTeachingOutputs` of the pair; the copies follow before they teach."""
         if not self.training:
             return self.network(images, **inputs)
         with torch.no_grad():
             for teacher, student in zip(self.teachers, (self.network, self.partner), strict=True):
                 teacher.update_parameters(student)  # at the first batch it becomes the student's equal
             by_network, by_partner = (teacher(images, **inputs) for teacher in self.teachers)
-        return *self.network(images, **inputs), Lessons(self.partner(images, **inputs), by_network, by_partner)
+        return *self.network(images, **inputs), CoTeachingOutputs(self.partner(images, **inputs), by_network, by_partner)
 
 
 def new_partner(network: nn.Module, other: nn.Module, pretrained: Sequence[str] = ()) -> nn.Module:

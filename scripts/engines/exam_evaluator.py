@@ -27,7 +27,7 @@ from scripts.engines.exam_rows import (
 )
 from scripts.files.errors import UserError
 from scripts.inferers.exam_calibration import SIGMAS, ExamCalibration, choose_smoothing
-from scripts.inferers.exam_findings import ExamFindings
+from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
 from scripts.metrics.localization import HEAT_CUTS
 from scripts.networks import ExamEmbeddings
 
@@ -41,7 +41,7 @@ class ExamEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases`.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         findings: answers prompts.
         calibration: what validation taught.
         val_handlers: Ignite or MONAI handlers.
@@ -51,7 +51,7 @@ class ExamEvaluator(Evaluator):
         self,
         device: str | torch.device,
         val_data_loader: DataLoader,
-        findings: ExamFindings,
+        findings: ExamPromptClassifier,
         calibration: ExamCalibration,
         val_handlers: Sequence | None = None,
     ) -> None:
@@ -76,10 +76,10 @@ class ExamEvaluator(Evaluator):
             output["reports"].append(findings.localizer.encode_report([text for text, _ in told]).cpu())
             output["patients"].append(record["patient_id"])
             if "regions" in record:
-                shown = [record["regions"][place] for place in case["image_places"]]
+                shown = [record["regions"][index] for index in case["image_indices"]]
                 output["sentences"] += sentence_rows(who, told, self._weights(exam, [text for text, _ in told]), shown)
         placed = list(placed_findings(findings, case, exam, self.calibration.smoothing))
-        stated = stated_findings(record, case["image_places"])
+        stated = stated_findings(record, case["image_indices"])
         if stated:
             shares = {found.number: float(found.truth.mean()) for found in placed}
             output["sentences"] += selection_rows(who, stated, self._weights(exam, [entry.text for entry in stated]), shares)
@@ -99,36 +99,41 @@ class ExamEvaluator(Evaluator):
         return localizer.images_of(exam, localizer.encode_sentences(sentences))[0].cpu().numpy()
 
 
-def encode_case(findings: ExamFindings, case: dict[str, Any], device: torch.device) -> ExamEmbeddings:
+def encode_case(findings: ExamPromptClassifier, case: dict[str, Any], device: torch.device) -> ExamEmbeddings:
     """Embeddings of one prepared exam, B = 1."""
     images: Tensor = case["images"].to(device)
     return findings.localizer.encode_exams(images, torch.arange(len(images), device=device)[None])
 
 
 def placed_findings(
-    findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings, smoothing: Mapping[str, float]
+    findings: ExamPromptClassifier, case: dict[str, Any], exam: ExamEmbeddings, smoothing: Mapping[str, float]
 ) -> Iterator[PlacedFinding]:
     """Findings of a record that have a place on an image that was seen, and a prompt, each with its heat map."""
     record = case["record"]
     for number, finding in enumerate(record.get("findings", ())):
         index, label = finding["image_index"], finding["label"]
-        if not on_image(finding) or label not in findings.labels or index not in case["image_places"]:
+        if not on_image(finding) or label not in findings.labels or index not in case["image_indices"]:
             continue
-        place = case["image_places"].index(index)
-        heat = native_heat(findings, case, exam, place, label, smoothing)
-        yield PlacedFinding(number, place, finding_truth(finding, heat.shape), heat)
+        position = case["image_indices"].index(index)
+        heat = native_heat(findings, case, exam, position, label, smoothing)
+        yield PlacedFinding(number, position, finding_truth(finding, heat.shape), heat)
 
 
 def native_heat(
-    findings: ExamFindings, case: dict[str, Any], exam: ExamEmbeddings, place: int, label: str, smoothing: Mapping[str, float]
+    findings: ExamPromptClassifier,
+    case: dict[str, Any],
+    exam: ExamEmbeddings,
+    index: int,
+    label: str,
+    smoothing: Mapping[str, float],
 ) -> np.ndarray:
     """Heat map of a finding on one image of an exam, [H, W] in the image's own pixels; `smoothing` as in `ExamCalibration`."""
-    one = exam._replace(patches=exam.patches[:, [place]])
+    one = exam._replace(patches=exam.patches[:, [index]])
     heat = findings.heat_maps(one, label, smoothing.get(label))[0, 0].cpu().numpy()
-    return case["views"][place].to_native(heat)
+    return case["views"][index].to_native(heat)
 
 
-def calibrate_exams(findings: ExamFindings, loader: DataLoader, device: torch.device) -> ExamCalibration:
+def calibrate_exams(findings: ExamPromptClassifier, loader: DataLoader, device: torch.device) -> ExamCalibration:
     """Learn an `ExamCalibration` from validation exams with findings.
 
     Raises:

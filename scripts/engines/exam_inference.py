@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from scripts.engines.exam_evaluator import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
 from scripts.inferers.exam_calibration import ExamCalibration
-from scripts.inferers.exam_findings import ExamFindings
+from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
 from scripts.networks import ExamEmbeddings
 from scripts.predictions.predictions import PredictionWriter
 from scripts.reports.phrases import is_groundable
@@ -29,7 +29,7 @@ class ExamInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases`.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         findings: answers prompts.
         calibration: probabilities, thresholds, how heat maps are smoothed and where they are cut.
         writer: receives the predictions; they stand in its folder when the run has ended well.
@@ -40,7 +40,7 @@ class ExamInference(Evaluator):
         self,
         device: str | torch.device,
         val_data_loader: DataLoader,
-        findings: ExamFindings,
+        findings: ExamPromptClassifier,
         calibration: ExamCalibration,
         writer: PredictionWriter,
         val_handlers: Sequence | None = None,
@@ -82,17 +82,24 @@ class ExamInference(Evaluator):
         probabilities, present = self.calibration.probability(labels, scores), self.calibration.present(labels, scores)
         found = []
         places = self.findings.images_of(exam)[0].tolist()
-        for label, place, probability, shows in zip(labels, places, probabilities.tolist(), present, strict=True):
+        for label, index, probability, shows in zip(labels, places, probabilities.tolist(), present, strict=True):
             shared = {
                 "label": label,
                 "text": self.findings.prompts[label]["positive"][0],
                 "probability": probability,
                 "confidence": max(probability, 1 - probability),
-                "image_index": case["image_places"][place],
+                "image_index": case["image_indices"][index],
             }
-            answer = {"label": label, "place": place, "probability": probability, "heat": None, "regions": [], "entries": [shared]}
+            answer = {
+                "label": label,
+                "position": index,
+                "probability": probability,
+                "heat": None,
+                "regions": [],
+                "entries": [shared],
+            }
             if shows:
-                heat = native_heat(self.findings, case, exam, place, label, self.calibration.smoothing)
+                heat = native_heat(self.findings, case, exam, index, label, self.calibration.smoothing)
                 regions = finding_regions(heat, self.calibration)
                 marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
                 answer |= {"heat": heat, "regions": regions, "entries": marked or [shared]}
@@ -103,16 +110,16 @@ class ExamInference(Evaluator):
         """As `_located` of a phrase that no table knows: without the opposite's wording nothing says whether it is there."""
         localizer = self.findings.localizer
         sentence = localizer.encode_sentences([phrase])
-        place = int(localizer.images_of(exam, sentence)[0, 0].argmax())
-        one = exam._replace(patches=exam.patches[:, [place]])
+        index = int(localizer.images_of(exam, sentence)[0, 0].argmax())
+        one = exam._replace(patches=exam.patches[:, [index]])
         heat = localizer.heat_maps(one, sentence, torch.zeros_like(sentence))[0, 0, 0].cpu().numpy()
-        heat = case["views"][place].to_native(heat)
+        heat = case["views"][index].to_native(heat)
         regions = finding_regions(heat, self.calibration) if is_groundable(phrase) else []
-        shared = {"label": phrase, "text": phrase, "image_index": case["image_places"][place]}
+        shared = {"label": phrase, "text": phrase, "image_index": case["image_indices"][index]}
         marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
         return {
             "label": phrase,
-            "place": place,
+            "position": index,
             "probability": 0.0,
             "heat": heat,
             "regions": regions,
@@ -123,9 +130,9 @@ class ExamInference(Evaluator):
 def panels(case: dict[str, Any], exam: ExamEmbeddings, located: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Arguments of `scripts.figures.exam_overlays.exam_picture` for each image: its attention, and its most probable finding."""
     shown = []
-    for place, (index, weight) in enumerate(zip(case["image_places"], exam.attention[0].tolist(), strict=True)):
+    for position, (index, weight) in enumerate(zip(case["image_indices"], exam.attention[0].tolist(), strict=True)):
         title = f"image {index}, attention {weight:.2f}"
-        here = [answer for answer in located if answer["place"] == place and answer["heat"] is not None]
+        here = [answer for answer in located if answer["position"] == position and answer["heat"] is not None]
         best = max(here, key=lambda answer: answer["probability"], default=None)
         panel = {"path": case["record"]["images"][index], "heat": None, "title": title}
         if best is not None:

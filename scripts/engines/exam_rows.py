@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.inferers.exam_calibration import ExamCalibration
-from scripts.inferers.finding_calibration import FindingCalibration
 from scripts.inferers.regions import Region, regions_from_map
+from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.metrics.exam_assignment import assignment_hits, selection_hits
 from scripts.metrics.localization import (
     HEAT_CUTS,
@@ -23,7 +23,7 @@ from scripts.metrics.localization import (
 from scripts.predictions.masks import read_mask
 
 SIZE_LIMITS = (0.05, 0.2)  # shares of an image's area that separate small, medium and large lesions
-LEAST_REGION, MOST_REGIONS = 0.003, 3  # share of an image's area that a region covers at least; regions of a finding on an image
+MIN_REGION, MAX_REGIONS = 0.003, 3  # share of an image's area that a region covers at least; regions of a finding on an image
 
 
 class PlacedFinding(NamedTuple):
@@ -31,14 +31,14 @@ class PlacedFinding(NamedTuple):
     truth and heat map in the image's own pixels."""
 
     number: int
-    place: int
+    position: int
     truth: NDArray[np.bool_]
     heat: NDArray[np.floating]
 
 
 def finding_regions(heat: NDArray, calibration: ExamCalibration) -> list[Region]:
     """Regions of a heat map [H, W] in native pixels."""
-    return regions_from_map(min_max(heat), calibration.heat_cut, LEAST_REGION, MOST_REGIONS)
+    return regions_from_map(min_max(heat), calibration.heat_cut, MIN_REGION, MAX_REGIONS)
 
 
 def on_image(finding: dict) -> bool:
@@ -193,7 +193,7 @@ def label_rows(
     if "findings" not in record:
         return []
     shown = {finding["label"] for finding in record["findings"]}
-    own, calibrated = FindingCalibration().probability(labels, scores), calibration.probability(labels, scores)
+    own, calibrated = VolumeCalibration().probability(labels, scores), calibration.probability(labels, scores)
     columns = zip(labels, map(float, scores), own.tolist(), calibrated.tolist(), strict=True)
     return [
         {**who, "label": label, "score": score, "probability": p, "calibrated": c, "truth": int(label in shown)}

@@ -5,7 +5,7 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-COLD = 1e-6
+WARMUP_START_LR = 1e-6
 
 
 class WarmupCosine(LambdaLR):
@@ -28,7 +28,7 @@ class WarmupCosine(LambdaLR):
 
         def factor(iteration: int) -> float:
             if iteration < warmup_iterations:
-                return (COLD + (highest - COLD) * iteration / warmup_iterations) / highest
+                return (WARMUP_START_LR + (highest - WARMUP_START_LR) * iteration / warmup_iterations) / highest
             wave = (1 + math.cos(math.pi * (iteration // epoch_length) / max_epochs)) / 2
             return (final_learning_rate + (highest - final_learning_rate) * wave) / highest
 

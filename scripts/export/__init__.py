@@ -2,4 +2,4 @@
 
 from scripts.export.bundle import Export as Export
 from scripts.export.bundle import export_bundle as export_bundle
-from scripts.export.rules import LARGEST as LARGEST
+from scripts.export.rules import MAX_BYTES as MAX_BYTES

@@ -12,7 +12,7 @@ from monai.utils import BundleProperty, BundlePropertyConfig
 SCHEMA = Path(__file__).parent / "files" / "metadata_schema.json"
 """Our own statement of what metadata must hold, after MONAI's bundle specification; MONAI's schema lies on the internet."""
 NEEDED = ("LICENSE", "configs/metadata.json", "configs/inference.json", "docs/README.md", "models/model.pt")
-LARGEST = 25 * 2**20
+MAX_BYTES = 25 * 2**20
 """Bytes of one file that the zoo stores itself."""
 
 
@@ -33,7 +33,7 @@ def faults_of(folder: Path) -> list[str]:
 def too_large(folder: Path) -> dict[str, int]:
     """Files that the zoo would have elsewhere, with their address in `large_files.yml`: path in the folder -> bytes."""
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: size for name, size in sizes.items() if size > LARGEST}
+    return {name: size for name, size in sizes.items() if size > MAX_BYTES}
 
 
 def _metadata_faults(metadata: dict[str, Any]) -> list[str]:

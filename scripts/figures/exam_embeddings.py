@@ -35,7 +35,7 @@ class ExamEmbeddingFile:
     def _collect(self, engine: Engine) -> None:
         for case, exam in engine.state.output["embeddings"]:
             parts = (exam.exam[0], exam.images[0], exam.attention[0])
-            self._exams.append((case["case_id"], case["image_places"], *(part.float().cpu().numpy() for part in parts)))
+            self._exams.append((case["case_id"], case["image_indices"], *(part.float().cpu().numpy() for part in parts)))
 
     def _write(self, engine: Engine) -> None:
         if not self._exams:

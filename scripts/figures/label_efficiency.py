@@ -21,10 +21,10 @@ def label_efficiency_figure(figures: pd.DataFrame, measure: str) -> Figure:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(slices), sharey=True, squeeze=False)[0]
     for axes, part in zip(panels, slices, strict=True):
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             rows = shown[(shown["slice"] == part) & (shown["initialisation"] == name)]
             # Beside each other, so that intervals at the same share do not hide each other.
-            shares = rows["fraction"] * 1.06 ** (place - (len(names) - 1) / 2)
+            shares = rows["fraction"] * 1.06 ** (index - (len(names) - 1) / 2)
             below, above = rows["estimate"] - rows["lower"], rows["upper"] - rows["estimate"]
             axes.errorbar(shares, rows["estimate"], [below, above], marker="o", markersize=4, linewidth=1.2, capsize=2, label=name)
         axes.set_xscale("log")

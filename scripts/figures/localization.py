@@ -23,7 +23,7 @@ TRUTH_COLOUR, FOUND_COLOUR = "#56c7ff", "#ffe14d"
 _RIM = [Stroke(linewidth=2.8, foreground="black", alpha=0.7), Normal()]
 _HEAT = colormaps["inferno"]
 _COLDEST, _HOTTEST = 0.35, 0.65  # of the colour map: without its black, which darkens films, and its yellow
-_MOST_OPAQUE = 0.55
+_MAX_OPAQUE = 0.55
 _PANEL_INCHES, _DPI, _LETTERS_A_LINE = 4.0, 110, 44
 
 
@@ -127,7 +127,7 @@ def _coloured(heat: np.ndarray) -> np.ndarray:
         return np.zeros((*heat.shape, 4))
     low, high = heat[finite].min(), heat[finite].max()
     share = np.where(finite, (heat - low) / (high - low) if high > low else 0.0, 0.0)
-    return np.dstack([_HEAT(_COLDEST + (_HOTTEST - _COLDEST) * share)[..., :3], _MOST_OPAQUE * share**1.5])
+    return np.dstack([_HEAT(_COLDEST + (_HOTTEST - _COLDEST) * share)[..., :3], _MAX_OPAQUE * share**1.5])
 
 
 def _outline(axis: Axes, mask: np.ndarray, colour: str, style: str) -> None:

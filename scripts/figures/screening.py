@@ -41,11 +41,11 @@ def roc_figure(truth: NDArray, probabilities: NDArray, classes: Sequence[str]) -
     figure = Figure(figsize=(4.6, 4.4), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for place in [1] if len(classes) == 2 else range(len(classes)):
-        is_class = truth == place
+    for index in [1] if len(classes) == 2 else range(len(classes)):
+        is_class = truth == index
         if is_class.any() and not is_class.all():
-            false_share, true_share, _ = roc_curve(is_class, probabilities[:, place])
-            axes.plot(false_share, true_share, label=classes[place])
+            false_share, true_share, _ = roc_curve(is_class, probabilities[:, index])
+            axes.plot(false_share, true_share, label=classes[index])
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")

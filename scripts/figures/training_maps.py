@@ -9,22 +9,22 @@ from ignite.engine import Engine, Events
 
 from scripts.engines.exam_evaluator import encode_case, placed_findings
 from scripts.engines.exam_rows import on_image
-from scripts.engines.localization_evaluator import finding_mask, has_place
+from scripts.engines.image_evaluator import finding_mask, has_place
 from scripts.figures.exam_overlays import exam_picture
 from scripts.figures.localization import grid_figure
 from scripts.figures.volume_overlays import prepared_panel
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
-from scripts.inferers.exam_findings import ExamFindings
+from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
 from scripts.inferers.phrase_grounder import PhraseGrounder
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.loading.dataset import CaseDataset, split_rejected
-from scripts.loading.image_batches import FilmCollate
+from scripts.loading.image_batches import ImageRecordCollate
 from scripts.readers.film import read_film
 from scripts.reports.by_anatomy.prompts import FindingPrompts
 from scripts.tracking.recorder import MLflowTracker
 
 COLUMNS = 4
-MOST = 8  # panels of a figure
+MAX_PANELS = 8  # panels of a figure
 
 
 class TrainingHeatMaps:
@@ -72,13 +72,13 @@ class FilmMaps:
         records: Sequence[dict[str, Any]],
         transform: Callable[[dict], dict],
         localizer: Callable[[], PhraseLocalizer],
-        most: int = MOST,
+        most: int = MAX_PANELS,
     ) -> None:
         self.films = _first(records, transform, lambda record: any(map(has_place, record.get("findings", ()))), most)
         self.localizer = localizer
 
     def __call__(self, device: torch.device) -> list[dict[str, Any]]:
-        batch = FilmCollate()(_read(self.films))
+        batch = ImageRecordCollate()(_read(self.films))
         if not batch["case_ids"]:
             return []
         localizer = self.localizer()
@@ -105,8 +105,8 @@ class ExamMaps:
         self,
         records: Sequence[dict[str, Any]],
         transform: Callable[[dict], dict],
-        findings: Callable[[], ExamFindings],
-        most: int = MOST,
+        findings: Callable[[], ExamPromptClassifier],
+        most: int = MAX_PANELS,
     ) -> None:
         self.exams = _first(records, transform, lambda record: any(map(on_image, record.get("findings", ()))), most)
         self.findings = findings
@@ -136,7 +136,7 @@ class VolumeMaps:
         transform: Callable[[dict], dict],
         prompts: Sequence[FindingPrompts],
         classifier: Callable[[], AnatomyClassifier],
-        most: int = MOST,
+        most: int = MAX_PANELS,
     ) -> None:
         self.labels = [finding.label for finding in prompts]
         self.volumes = _first(records, transform, lambda record: bool(self._present(record)), most)
@@ -149,18 +149,18 @@ class VolumeMaps:
 
     def _present(self, record: dict[str, Any]) -> list[int]:
         known = record.get("labels", {})
-        return [place for place, label in enumerate(self.labels) if known.get(label) == 1]
+        return [index for index, label in enumerate(self.labels) if known.get(label) == 1]
 
     def _panel(self, classifier: AnatomyClassifier, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
         classifier.network.eval()
         answer = classifier(case["image"].to(device), case["anatomy_mask"][0].to(device), evidence=True)
-        for place in self._present(case["record"]):
-            evidence = answer.evidence[place]
+        for index in self._present(case["record"]):
+            evidence = answer.evidence[index]
             if evidence is not None:
-                finding = classifier.prompts[place]
+                finding = classifier.prompts[index]
                 value = classifier.network.anatomies.index(finding.anatomy) + 1
                 saliency = evidence.volume(case["image"].shape[1:]).numpy()
-                title = f"{finding.label} ({finding.anatomy}), probability {answer.probabilities[place]:.2f}"
+                title = f"{finding.label} ({finding.anatomy}), probability {answer.probabilities[index]:.2f}"
                 return [prepared_panel(case, value, finding.anatomy, saliency, title)]
         return []
 
@@ -173,7 +173,7 @@ def _first(
 
 
 def _read(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [cases[place] for place in range(len(cases))]  # a `CaseDataset` has no end: its index counts epochs on
+    return [cases[index] for index in range(len(cases))]  # a `CaseDataset` has no end: its index counts epochs on
 
 
 def _film_panel(record: dict[str, Any], finding: dict[str, Any], heat: np.ndarray) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _film_panel(record: dict[str, Any], finding: dict[str, Any], heat: np.ndarra
     }
 
 
-def _exam_panel(findings: ExamFindings, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
+def _exam_panel(findings: ExamPromptClassifier, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
     record = case["record"]
     for found in placed_findings(findings, case, encode_case(findings, case, device), {}):
         finding = record["findings"][found.number]

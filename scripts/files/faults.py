@@ -13,7 +13,7 @@ from scripts.files.atomic import write_atomically
 
 VALUE_LENGTH = 80
 """Characters of a value that a line shows; the table shows all."""
-NOTHING = object()
+MISSING = object()
 """Stands for the value of a key that is not there."""
 
 
@@ -29,7 +29,7 @@ class Fault:
         key: place within the record, as in "findings[0].boxes[1]", or "".
         value: what stands there as JSON, or "" where nothing does.
         reason: what is wrong with it.
-        way_out: what to do.
+        hint: what to do.
     """
 
     kind: str
@@ -39,17 +39,17 @@ class Fault:
     key: str
     value: str
     reason: str
-    way_out: str
+    hint: str
 
     def __str__(self) -> str:
         value = self.value if len(self.value) <= VALUE_LENGTH else self.value[: VALUE_LENGTH - 3] + "..."
         place = ", ".join(part for part in (self.file, self.split, self.record, self.key) if part)
-        return " ".join(f"{place}{f' = {value}' if value else ''}: {self.reason}; {self.way_out}".split())
+        return " ".join(f"{place}{f' = {value}' if value else ''}: {self.reason}; {self.hint}".split())
 
 
 def as_json(value: Any) -> str:
-    """A value as the document writes it; "" for `NOTHING`."""
-    return "" if value is NOTHING else json.dumps(value, ensure_ascii=False, default=str)
+    """A value as the document writes it; "" for `MISSING`."""
+    return "" if value is MISSING else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def describe_faults(faults: Sequence[Fault], most: int = 50) -> str:

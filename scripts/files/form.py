@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from scripts.files.faults import NOTHING, Fault, as_json
+from scripts.files.faults import MISSING, Fault, as_json
 
 _TYPE_NAMES = {
     dict: "an object",
@@ -18,16 +18,16 @@ _TYPE_NAMES = {
 }
 
 
-class Notes:
+class ErrorCollector:
     """Collects the faults of one record; knows where it stands, so that checks need not."""
 
     def __init__(self, file: str, split: str = "", record: str = "") -> None:
         self.place = {"file": file, "split": split, "record": record}
         self.faults: list[Fault] = []
 
-    def add(self, kind: str, key: str, value: Any, reason: str, way_out: str) -> None:
-        """Note a fault at `key`; `value` is what stands there, `NOTHING` if nothing does."""
-        self.faults.append(Fault(kind, **self.place, key=key, value=as_json(value), reason=reason, way_out=way_out))
+    def add(self, kind: str, key: str, value: Any, reason: str, hint: str) -> None:
+        """Note a fault at `key`; `value` is what stands there, `MISSING` if nothing does."""
+        self.faults.append(Fault(kind, **self.place, key=key, value=as_json(value), reason=reason, hint=hint))
 
     def wrong_type(self, key: str, value: Any, wanted: str) -> None:
         self.add("wrong type", key, value, f"is {_TYPE_NAMES.get(type(value), 'null')}, not {wanted}", f"give {wanted}")
@@ -35,7 +35,7 @@ class Notes:
 
 EMPTY_REPORT = "fill it in, or leave out an optional report or else the record"
 
-Check = Callable[[Notes, str, Any], None]
+Check = Callable[[ErrorCollector, str, Any], None]
 """Looks at the value of a key and notes what is wrong with it."""
 
 BOX_TOLERANCE = 0.01
@@ -49,19 +49,19 @@ class Form:
     required: dict[str, Check]
     optional: dict[str, Check]
 
-    def check(self, notes: Notes, record: dict, prefix: str = "") -> None:
+    def check(self, notes: ErrorCollector, record: dict, prefix: str = "") -> None:
         """Note missing and unknown keys and the faults of all values; `prefix` is written before each key."""
         checks = self.required | self.optional
         for key in [key for key in self.required if key not in record]:
             near = get_close_matches(key, record.keys() - checks.keys(), 1)
-            way_out = f'rename "{near[0]}"' if near else "add it"
-            notes.add("missing key", prefix + key, NOTHING, "is required and not there", way_out)
+            hint = f'rename "{near[0]}"' if near else "add it"
+            notes.add("missing key", prefix + key, MISSING, "is required and not there", hint)
         for key, value in record.items():
             if key in checks:
                 checks[key](notes, prefix + key, value)
             else:
-                reason, way_out = unknown(key, checks)
-                notes.add("unknown key", prefix + key, value, reason, way_out)
+                reason, hint = unknown(key, checks)
+                notes.add("unknown key", prefix + key, value, reason, hint)
 
 
 def unknown(word: str, known: Iterable[str]) -> tuple[str, str]:
@@ -85,33 +85,33 @@ def _is_four_numbers(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
 
 
-def check_box(notes: Notes, key: str, value: Any) -> None:
+def check_box(notes: ErrorCollector, key: str, value: Any) -> None:
     """Note what keeps a value from being a box [x, y, width, height]; whether it lies in the image is seen later."""
-    way_out = "give [x, y, width, height] in pixels of the image, from its top left corner"
+    hint = "give [x, y, width, height] in pixels of the image, from its top left corner"
     if not _is_four_numbers(value):
-        notes.add("bad box", key, value, "is not four finite numbers", way_out)
+        notes.add("bad box", key, value, "is not four finite numbers", hint)
     elif min(value[2:]) <= 0:
-        notes.add("bad box", key, value, "has no area: width and height must be above 0", way_out)
+        notes.add("bad box", key, value, "has no area: width and height must be above 0", hint)
     elif min(value[:2]) < 0:
         reason = "begins left of or above the image"
         notes.add("box outside the image", key, value, reason, "cut it at the image's edge")
 
 
-def check_text(notes: Notes, key: str, value: Any) -> None:
+def check_text(notes: ErrorCollector, key: str, value: Any) -> None:
     if not isinstance(value, str):
         notes.wrong_type(key, value, "text")
     elif not value.strip():
         notes.add("empty text", key, value, "is empty", "fill it in, or leave the key out if it is optional")
 
 
-def check_report(notes: Notes, key: str, value: Any) -> None:
+def check_report(notes: ErrorCollector, key: str, value: Any) -> None:
     if not isinstance(value, str):
         notes.wrong_type(key, value, "text")
     elif not value.strip():
         notes.add("empty report", key, value, "holds no text", EMPTY_REPORT)
 
 
-def check_path(notes: Notes, key: str, value: Any) -> None:
+def check_path(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, str):
         check_text(notes, key, value)
     else:
@@ -119,7 +119,7 @@ def check_path(notes: Notes, key: str, value: Any) -> None:
 
 
 def list_of(check: Check, what: str, may_be_empty: bool) -> Check:
-    def check_list(notes: Notes, key: str, value: Any) -> None:
+    def check_list(notes: ErrorCollector, key: str, value: Any) -> None:
         if not isinstance(value, list):
             notes.wrong_type(key, value, f"a list of {what}")
             return
@@ -132,7 +132,7 @@ def list_of(check: Check, what: str, may_be_empty: bool) -> Check:
 
 
 def named(check: Check, what: str, empty_kind: str = "") -> Check:
-    def check_object(notes: Notes, key: str, value: Any) -> None:
+    def check_object(notes: ErrorCollector, key: str, value: Any) -> None:
         if not isinstance(value, dict):
             notes.wrong_type(key, value, f"an object of {what} by name")
             return
@@ -146,13 +146,13 @@ def named(check: Check, what: str, empty_kind: str = "") -> Check:
     return check_object
 
 
-def check_zero_or_one(notes: Notes, key: str, value: Any) -> None:
+def check_zero_or_one(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value not in (0, 1):
-        way_out = "give 0 (absent) or 1 (present), leave uncertain labels out"
-        notes.add("bad label", key, value, "is neither 0 nor 1", way_out)
+        hint = "give 0 (absent) or 1 (present), leave uncertain labels out"
+        notes.add("bad label", key, value, "is neither 0 nor 1", hint)
 
 
-def check_image_index(notes: Notes, key: str, value: Any) -> None:
+def check_image_index(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         notes.wrong_type(key, value, "a whole number, 0 for the exam's first image")
     elif value < 0:
@@ -162,20 +162,20 @@ def check_image_index(notes: Notes, key: str, value: Any) -> None:
 def nullable(check: Check) -> Check:
     """The same check for a key that may hold null."""
 
-    def check_if_there(notes: Notes, key: str, value: Any) -> None:
+    def check_if_there(notes: ErrorCollector, key: str, value: Any) -> None:
         if value is not None:
             check(notes, key, value)
 
     return check_if_there
 
 
-def check_share(notes: Notes, key: str, value: Any) -> None:
+def check_share(notes: ErrorCollector, key: str, value: Any) -> None:
     """Note a value that is no finite number in [0, 1]."""
     if not is_number(value) or not 0 <= value <= 1:
         notes.add("bad probability", key, value, "is not a finite number from 0 to 1", "give a number from 0 to 1, or null")
 
 
-def check_inside(notes: Notes, key: str, box: Any, shape: tuple[int, int] | None) -> None:
+def check_inside(notes: ErrorCollector, key: str, box: Any, shape: tuple[int, int] | None) -> None:
     """Note a box that leaves its image of `shape` (height, width); nothing where either is not known."""
     if shape is None or not is_box(box):
         return
@@ -186,7 +186,7 @@ def check_inside(notes: Notes, key: str, box: Any, shape: tuple[int, int] | None
         notes.add("box outside the image", key, box, reason, "cut it at the image's edge, or see whether it is this image's")
 
 
-def check_index(notes: Notes, key: str, index: Any, images: Any) -> None:
+def check_index(notes: ErrorCollector, key: str, index: Any, images: Any) -> None:
     """Note an image index beyond a list of images; other faults of both are noted by their own checks."""
     whole = isinstance(index, int) and not isinstance(index, bool)
     if whole and isinstance(images, list) and index >= len(images) > 0:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from scripts.networks import FVLM
 from scripts.networks.anatomy_pooling import anatomy_tokens
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 from scripts.preparation.published_volumes import published_window
 from scripts.preparation.volume import organ_window
 from scripts.reports.by_anatomy.prompts import FindingPrompts
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 Window = tuple[slice, slice, slice]
-MOST_PROMPTS = 256  # texts encoded at a time
+MAX_PROMPTS = 256  # texts encoded at a time
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class AnatomyClassifier:
             texts = list(dict.fromkeys(text for side in sides for text in side))
             # Texts of a length go together: padding is what costs.
             texts.sort(key=len)
-            parts = [self._encode(texts[start : start + MOST_PROMPTS]) for start in range(0, len(texts), MOST_PROMPTS)]
+            parts = [self._encode(texts[start : start + MAX_PROMPTS]) for start in range(0, len(texts), MAX_PROMPTS)]
             features = dict(zip(texts, torch.cat(parts), strict=True))
-            means = unit_length(torch.stack([torch.stack([features[text] for text in side]).mean(0) for side in sides]))
+            means = l2_normalize(torch.stack([torch.stack([features[text] for text in side]).mean(0) for side in sides]))
             self._directions = means[::2] - means[1::2]
         return self._directions
 
@@ -123,12 +123,12 @@ class AnatomyClassifier:
         scores = torch.full([len(self.prompts)], torch.nan)
         found: list[Evidence | None] = [None] * len(self.prompts) if evidence else []
         for window, anatomies in self.windows(mask):
-            asked = [place for place, anatomy in enumerate(self.anatomy.tolist()) if anatomy in anatomies]
+            asked = [index for index, anatomy in enumerate(self.anatomy.tolist()) if anatomy in anatomies]
             if asked:
                 answers, tokens = self._ask(image[:, *window], mask[window], asked, evidence)
                 scores[asked] = answers.float().cpu()
-                for place, contribution in zip(asked, tokens, strict=False):
-                    found[place] = Evidence(window, contribution, self.network.volume_encoder.patch_size)
+                for index, contribution in zip(asked, tokens, strict=False):
+                    found[index] = Evidence(window, contribution, self.network.volume_encoder.patch_size)
         return AnatomyAnswer(scores, found)
 
     def windows(self, mask: Tensor) -> list[tuple[Window, list[int]]]:
@@ -139,13 +139,13 @@ class AnatomyClassifier:
         """
         boxes = find_objects(mask.cpu().numpy(), max_label=len(self.network.anatomies))
         window_around = published_window if self.published else organ_window
-        around = {place: window_around(box, mask.shape, self.window) for place, box in enumerate(boxes) if box is not None}
-        order = sorted(around, key=lambda place: -_voxels(around[place]))
+        around = {index: window_around(box, mask.shape, self.window) for index, box in enumerate(boxes) if box is not None}
+        order = sorted(around, key=lambda index: -_voxels(around[index]))
         chosen: dict[tuple, tuple[Window, list[int]]] = {}
-        for place in order:
-            same = next((key for key, (window, _) in chosen.items() if not self.published and _holds(window, boxes[place])), None)
-            key = same or tuple((part.start, part.stop) for part in around[place])
-            chosen.setdefault(key, (around[place], []))[1].append(place)
+        for index in order:
+            same = next((key for key, (window, _) in chosen.items() if not self.published and _holds(window, boxes[index])), None)
+            key = same or tuple((part.start, part.stop) for part in around[index])
+            chosen.setdefault(key, (around[index], []))[1].append(index)
         return list(chosen.values())
 
     def _ask(self, image: Tensor, mask: Tensor, asked: list[int], evidence: bool) -> tuple[Tensor, list[Tensor]]:
@@ -156,7 +156,7 @@ class AnatomyClassifier:
         member = anatomy_tokens(F.pad(mask, padding)[None], len(self.network.anatomies), encoder.patch_size).member
         padded = F.pad(image, padding)[None]
         levels = encoder(padded)
-        features = unit_length(pooling(levels, member))[0]
+        features = l2_normalize(pooling(levels, member))[0]
         scores = self.compare(features)[asked]
         if not evidence:
             return scores, []

@@ -25,11 +25,11 @@ class CalibrationFile:
         Raises:
             UserError: no such file, or another task's calibration.
         """
-        way_out = "run the bundle's evaluate.json with --calibrate True, name another, or do without: --calibration False"
+        hint = "run the bundle's evaluate.json with --calibrate True, name another, or do without: --calibration False"
         if not Path(path).is_file():
-            raise UserError(f"no calibration at {path}: {way_out}")
+            raise UserError(f"no calibration at {path}: {hint}")
         content = torch.load(path, map_location="cpu", weights_only=True)
         wanted = {field.name for field in fields(cls)}
         if not isinstance(content, dict) or set(content) != wanted:
-            raise UserError(f"{path} is no calibration of this task, which holds {', '.join(sorted(wanted))}: {way_out}")
+            raise UserError(f"{path} is no calibration of this task, which holds {', '.join(sorted(wanted))}: {hint}")
         return cls(**content)

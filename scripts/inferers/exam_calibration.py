@@ -4,18 +4,18 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.inferers.volume_calibration import VolumeCalibration
 
 SIGMAS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # cells of the patch map, among which calibration chooses
-LEAST_LESIONS = 10
+MIN_LESIONS = 10
 
 
 @dataclass(frozen=True)
-class ExamCalibration(FindingCalibration):
+class ExamCalibration(VolumeCalibration):
     """Calibration of findings told from prompts, and of their heat maps, learned on validation exams.
 
     Attributes:
-        slopes, offsets, thresholds: see `FindingCalibration`.
+        slopes, offsets, thresholds: see `VolumeCalibration`.
         smoothing: of heat maps by finding, sigma in cells of the patch map; findings that are not in it have the localizer's.
         heat_cut: from which a heat map, stretched to [-1, 1] on its image, is a region: the cut of best mean IoU.
     """
@@ -32,11 +32,11 @@ def choose_smoothing(lesions: pd.DataFrame, usual: float) -> dict[str, float]:
         usual: the sigma that a finding keeps unless another hits more.
 
     Returns:
-        sigmas other than the usual one; findings with fewer than `LEAST_LESIONS` lesions keep it.
+        sigmas other than the usual one; findings with fewer than `MIN_LESIONS` lesions keep it.
     """
     chosen = {}
     for label, part in lesions.groupby("label"):
         hits = part.groupby("sigma")["pointing"].agg(["mean", "size"])
-        if hits["size"].max() >= LEAST_LESIONS and hits["mean"].max() > hits.loc[usual, "mean"]:
+        if hits["size"].max() >= MIN_LESIONS and hits["mean"].max() > hits.loc[usual, "mean"]:
             chosen[str(label)] = float(hits["mean"].idxmax())
     return chosen

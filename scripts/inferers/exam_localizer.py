@@ -9,7 +9,7 @@ from torch import Tensor
 from scripts.inferers.phrase_localizer import smoothing
 from scripts.losses.exam_alignment import ASSIGNMENT_TEMPERATURE, assignments
 from scripts.networks import ExamEmbeddings, NasVLM
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 SCORE_LEVELS = ("exam", "region")
@@ -63,14 +63,14 @@ class ExamLocalizer:
     @torch.inference_mode()
     def mean_sentence(self, sentences: Sequence[str]) -> Tensor:
         """What several wordings of one statement share, [D], length 1."""
-        return unit_length(self.encode_sentences(sentences).mean(0))
+        return l2_normalize(self.encode_sentences(sentences).mean(0))
 
     @torch.inference_mode()
     def encode_report(self, sentences: Sequence[str]) -> Tensor:
         """Embedding of a report from its sentences, one or more: [D], length 1."""
         there = torch.ones(1, len(sentences), dtype=torch.bool, device=next(self.network.parameters()).device)
         pooled, _ = self.network.sentence_pooling(self.encode_sentences(sentences)[None], there)
-        return unit_length(pooled)[0]
+        return l2_normalize(pooled)[0]
 
     @torch.inference_mode()
     def images_of(self, exams: ExamEmbeddings, sentences: Tensor) -> Tensor:

@@ -72,9 +72,9 @@ def class_directions(
     if missing:
         raise UserError(f"the prompts have no entry for {', '.join(missing)}, only for {', '.join(prompts)}: add it to the table")
     ways: list[list[Tensor]] = [[] for _ in range(max(class_of.values()) + 1)]
-    for label, place in class_of.items():
+    for label, index in class_of.items():
         directions = [_direction(localizer, prompts[sign]) for sign in prompts[label].get("signs", [label])]
-        ways[place] += directions or [torch.zeros(localizer.network.exam_encoder.embedding_size)]
+        ways[index] += directions or [torch.zeros(localizer.network.exam_encoder.embedding_size)]
     return [torch.stack(directions) for directions in ways]
 
 

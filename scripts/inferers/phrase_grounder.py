@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scripts.inferers.calibration import Calibration, standing
+from scripts.inferers.image_calibration import ImageCalibration, similarity_zscore
 from scripts.inferers.phrase_localizer import FilmEmbeddings, PhraseLocalizer
 from scripts.inferers.regions import Region, regions_from_map
 from scripts.metrics.localization import min_max
@@ -51,10 +51,10 @@ class PhraseGrounder:
 
     Args:
         localizer: encodes films and phrases and makes heat maps.
-        calibration: learned on validation by `scripts.engines.calibrate`; None: maps alone, no probability (NaN), no region.
+        calibration: learned on validation by `scripts.engines.calibrate_images`; None: maps alone, no probability (NaN), no region.
     """
 
-    def __init__(self, localizer: PhraseLocalizer, calibration: Calibration | None) -> None:
+    def __init__(self, localizer: PhraseLocalizer, calibration: ImageCalibration | None) -> None:
         self.localizer = localizer
         self.calibration = calibration
 
@@ -69,8 +69,8 @@ class PhraseGrounder:
             phrases: the phrases asked of each film.
         """
         answers = []
-        for place, (letterbox, texts) in enumerate(zip(letterboxes, phrases, strict=True)):
-            answers.append(self._ground(films.film(place), letterbox, list(texts)))
+        for index, (letterbox, texts) in enumerate(zip(letterboxes, phrases, strict=True)):
+            answers.append(self._ground(films.film(index), letterbox, list(texts)))
         return answers
 
     def _ground(self, film: FilmEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
@@ -108,7 +108,7 @@ def phrase_features(
     Args:
         film: embeddings of one film.
         texts: P phrases.
-        reference: embeddings of reference films, see `Calibration`.
+        reference: embeddings of reference films, see `ImageCalibration`.
 
     Returns:
         features [P, 3] in the order of `FEATURES`: cosine with the film; its standing among the reference films; how far the
@@ -118,5 +118,5 @@ def phrase_features(
     similarity = localizer.similarity(film, phrases)
     heat = localizer.heat_maps(film, phrases)[0]
     peak = (heat.amax((1, 2)) - heat.mean((1, 2))) / heat.std((1, 2)).clamp_min(1e-6)
-    features = torch.stack([similarity[0], standing(similarity, reference, phrases)[0], peak], dim=1)
+    features = torch.stack([similarity[0], similarity_zscore(similarity, reference, phrases)[0], peak], dim=1)
     return features.cpu().numpy().astype(np.float64), heat.cpu().numpy()

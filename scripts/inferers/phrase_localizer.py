@@ -23,9 +23,9 @@ class FilmEmbeddings(NamedTuple):
     report: Tensor
     maps: tuple[Tensor, ...]
 
-    def film(self, place: int) -> "FilmEmbeddings":
+    def film(self, index: int) -> "FilmEmbeddings":
         """One of the films, still with a batch dimension."""
-        return FilmEmbeddings(self.report[place : place + 1], tuple(level[place : place + 1] for level in self.maps))
+        return FilmEmbeddings(self.report[index : index + 1], tuple(level[index : index + 1] for level in self.maps))
 
 
 def clean_phrase(phrase: str) -> str:

@@ -47,7 +47,7 @@ def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
         pool: phrases for each label (see `phrase_pool`); absent findings are asked for in these words.
     """
     queries = [
-        Query(_phrase(finding), "present", finding["label"], place) for place, finding in enumerate(record.get("findings", ()))
+        Query(_phrase(finding), "present", finding["label"], index) for index, finding in enumerate(record.get("findings", ()))
     ]
     present = {query.label for query in queries}
     for label, value in sorted(record.get("labels", {}).items()):

@@ -31,33 +31,37 @@ class ZeroShotClassifier:
         prompts: Mapping[str, Mapping[str, Sequence[str]]],
         scale: float | None = 10.0,
     ) -> None:
-        empty = [name for name, sides in prompts.items() if not (sides.get("positive") and sides.get("negative"))]
+        empty = [
+            name
+            for name, prompt_embeddings in prompts.items()
+            if not (prompt_embeddings.get("positive") and prompt_embeddings.get("negative"))
+        ]
         if not prompts or empty:
             raise ValueError(f"every finding needs positive and negative prompts; without: {empty or 'all'}")
         self.localizer = localizer
         self.findings = list(prompts)
         self.prompts = prompts
         self.scale = scale
-        self._sides: Tensor | None = None
+        self._prompt_embeddings: Tensor | None = None
 
     @torch.inference_mode()
-    def sides(self) -> Tensor:
+    def prompt_embeddings(self) -> Tensor:
         """Embeddings of the affirming and the denying side of each finding, [2, F, D]; computed once."""
-        if self._sides is None:
+        if self._prompt_embeddings is None:
             means = [[self._mean(self.prompts[name][side]) for name in self.findings] for side in ("positive", "negative")]
-            self._sides = torch.stack([torch.stack(side) for side in means])
-        return self._sides
+            self._prompt_embeddings = torch.stack([torch.stack(side) for side in means])
+        return self._prompt_embeddings
 
     @torch.inference_mode()
     def __call__(self, films: FilmEmbeddings) -> Tensor:
         """Probability of every finding on B films, [B, F], in [0, 1]."""
-        return self.compare(films.report, self.sides())
+        return self.compare(films.report, self.prompt_embeddings())
 
-    def compare(self, films: Tensor, sides: Tensor) -> Tensor:
+    def compare(self, films: Tensor, prompt_embeddings: Tensor) -> Tensor:
         """Softmax over the sides' similarity to films [B, D], sides [2, F, D]: the affirming share, [B, F]."""
         if self.scale is not None:
-            films, sides = F.normalize(films, dim=-1) * self.scale, F.normalize(sides, dim=-1)
-        return torch.einsum("bd,sfd->sbf", films, sides).softmax(dim=0)[0]
+            films, prompt_embeddings = F.normalize(films, dim=-1) * self.scale, F.normalize(prompt_embeddings, dim=-1)
+        return torch.einsum("bd,sfd->sbf", films, prompt_embeddings).softmax(dim=0)[0]
 
     def _mean(self, phrases: Sequence[str]) -> Tensor:
         embeddings = self.localizer.encode_phrases(list(phrases))

@@ -74,7 +74,7 @@ def split_rejected(items: Sequence[dict]) -> tuple[list[dict], dict[str, Any]]:
     return good, {"case_ids": [item["case_id"] for item in good], "rejected": rejected}
 
 
-class Cases:
+class PassThroughCollate:
     """What an evaluation or inference joins cases with: hand them on one by one, because they differ in size or number of images.
 
     Returns (when called): cases (items as the transforms made them, with record and case_id), case_ids, rejected.

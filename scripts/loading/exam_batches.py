@@ -60,14 +60,14 @@ class ExamSentencesd(MapTransform, Randomizable):
             if not sentences:
                 without = "" if self.keep_impression else " outside its impression"
                 raise ValueError(f"the {key} holds no sentence{without}")
-            item["sentences"] = self._drawn(sentences)
+            item["sentences"] = self._shuffle_and_drop(sentences)
         return item
 
-    def _drawn(self, sentences: list[ExamSentence]) -> list[ExamSentence]:
+    def _shuffle_and_drop(self, sentences: list[ExamSentence]) -> list[ExamSentence]:
         # The same number of draws whatever they decide.
         order, chances = self.R.permutation(len(sentences)), self.R.random(len(sentences))
-        kept = [place for place in order if chances[place] >= self.drop_chance] or [order[0]]
-        return [sentences[place] for place in (kept if self.shuffle else sorted(kept))]
+        kept = [index for index in order if chances[index] >= self.drop_chance] or [order[0]]
+        return [sentences[index] for index in (kept if self.shuffle else sorted(kept))]
 
 
 class ExamCollate:
@@ -77,7 +77,7 @@ class ExamCollate:
         tokenizer: turns texts into tokens.
 
     Returns (when called): images [V, 3, S, S] of all exams; inputs (what `NasVLM` takes): image_index [B, N] into V, tokens and
-    attention_mask [T, L], sentence_index [B, R] into T, sentence_region [B, R], the position in `REGIONS`, and sentence_finding
+    attention_mask [T, L], sentence_index [B, R] into T, sentence_region [B, R], the position in `REGIONS`, and statement_id
     [B, R], the number of the statement, all int64 and -1 for padding, the last two also where nothing is known; case_ids, rejected.
     A batch without any good case holds `case_ids` and `rejected` only.
     """
@@ -92,13 +92,13 @@ class ExamCollate:
         images, image_index = join_images([item["images"] for item in items])
         told: list[list[ExamSentence]] = [item["sentences"] for item in items]
         different = list(dict.fromkeys(sentence.text for sentences in told for sentence in sentences))
-        place = {text: number for number, text in enumerate(different)}
+        index = {text: number for number, text in enumerate(different)}
         inputs = {
             "image_index": image_index,
             **self.tokenizer(different),
-            "sentence_index": _padded([[place[sentence.text] for sentence in sentences] for sentences in told]),
+            "sentence_index": _padded([[index[sentence.text] for sentence in sentences] for sentences in told]),
             "sentence_region": _padded([[sentence.region_index for sentence in sentences] for sentences in told]),
-            "sentence_finding": _padded([[sentence.statement for sentence in sentences] for sentences in told]),
+            "statement_id": _padded([[sentence.statement_id for sentence in sentences] for sentences in told]),
         }
         return {**batch, "images": images, "inputs": inputs}
 

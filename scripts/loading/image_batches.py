@@ -10,7 +10,7 @@ from scripts.loading.dataset import split_rejected
 from scripts.reports.tokens.tokenizers import ReportTokenizer
 
 
-class VisionLanguageCollate:
+class ImageCollate:
     """Join cases into a batch: images stacked, reports tokenized to the longest of the batch.
 
     Cases that hold nothing but a rejection are left out.
@@ -33,7 +33,7 @@ class VisionLanguageCollate:
         return {**batch, "images": images, "inputs": self.tokenizer([item["report"] for item in items])}
 
 
-class FilmCollate:
+class ImageRecordCollate:
     """Join films into a batch and keep what an evaluation needs of each: its record and its way back to native pixels.
 
     Returns (when called): images [B, 1, S, S], letterboxes (B `Letterbox`), records (B datalist records), case_ids, rejected. A

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from scripts.losses.gather import gather_rows
 
 
-class Lessons(NamedTuple):
+class CoTeachingOutputs(NamedTuple):
     """What a co-teaching pair of networks adds to a batch; each entry `AnatomyEmbeddings` and `AnatomyTexts`.
 
     partner: of the second network. by_network, by_partner: of the momentum copies of the first and of the second, no gradient.
@@ -53,7 +53,7 @@ def similarities(images: Tensor, texts: Tensor, temperature: Tensor) -> Tensor:
     return torch.einsum("ikd,jkd->kij", images, texts) / temperature
 
 
-def soft_targets(weights: Tensor, lesson: Tensor, both_abnormal: Tensor, share: float) -> Tensor:
+def soft_targets(weights: Tensor, teacher_logits: Tensor, both_abnormal: Tensor, soft_target_weight: float) -> Tensor:
     """Give a share of each abnormal patient's target to whom another network finds similar among the abnormal ones.
 
     Our reconstruction of the disease-aware targets of arXiv 2501.14548, which its authors describe but did not release. From
@@ -70,8 +70,8 @@ def soft_targets(weights: Tensor, lesson: Tensor, both_abnormal: Tensor, share: 
     Returns:
         [K, N, N], the rows' sums as they were; rows of normal patients as they were.
     """
-    seen = lesson.masked_fill(~both_abnormal, torch.finfo(lesson.dtype).min).softmax(2)
-    return torch.where(both_abnormal.any(2, keepdim=True), (1 - share) * weights + share * seen, weights)
+    seen = teacher_logits.masked_fill(~both_abnormal, torch.finfo(teacher_logits.dtype).min).softmax(2)
+    return torch.where(both_abnormal.any(2, keepdim=True), (1 - soft_target_weight) * weights + soft_target_weight * seen, weights)
 
 
 def anatomy_losses(
@@ -81,8 +81,8 @@ def anatomy_losses(
     participates: Tensor,
     abnormal: Tensor,
     targets: Tensor,
-    lesson: Tensor | None = None,
-    share: float = 0.0,
+    teacher_logits: Tensor | None = None,
+    soft_target_weight: float = 0.0,
 ) -> AnatomyLosses:
     """Soft cross-entropy of each anatomy in both directions, all anatomies at once.
 
@@ -103,11 +103,13 @@ def anatomy_losses(
     smallest = targets.masked_fill(~pairs, torch.inf).amin((1, 2))
     counts = (participates & abnormal).any(0) & (largest > smallest)
     weights = targets / targets.sum(2, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
-    forth, back = weights, weights
-    if lesson is not None:
+    image_to_text, text_to_image = weights, weights
+    if teacher_logits is not None:
         ill = (participates & abnormal).T
         both = ill[:, :, None] & ill[:, None]
-        forth, back = (soft_targets(weights, seen, both, share) for seen in (lesson, lesson.mT))
+        image_to_text, text_to_image = (
+            soft_targets(weights, seen, both, soft_target_weight) for seen in (teacher_logits, teacher_logits.mT)
+        )
     people = participates.sum(0).clamp_min(1)
 
     def entropy(scores: Tensor, weights: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ def anatomy_losses(
         logs = scores.masked_fill(~pairs, lowest).log_softmax(2).masked_fill(~pairs, 0)
         return torch.where(counts, -(weights * logs).sum((1, 2)) / people, 0)
 
-    return AnatomyLosses(entropy(scores, forth), entropy(scores.mT, back), counts)
+    return AnatomyLosses(entropy(scores, image_to_text), entropy(scores.mT, text_to_image), counts)
 
 
 class FVLMLoss(nn.Module):
@@ -141,7 +143,7 @@ class FVLMLoss(nn.Module):
         self.calibrated = calibrated
         self.co_teaching_weight = co_teaching_weight
 
-    def forward(self, volumes, texts, lessons: Lessons | None = None) -> dict[str, Tensor]:
+    def forward(self, volumes, texts, teacher_outputs: CoTeachingOutputs | None = None) -> dict[str, Tensor]:
         """Compare the anatomies of a batch's volumes with their texts.
 
         Args:
@@ -153,20 +155,22 @@ class FVLMLoss(nn.Module):
             {"loss", "image_to_text", "text_to_image"}: the sum over anatomies of the two directions' mean, and of each. In a pair
             "loss" is the sum of "network_loss" and "partner_loss", the directions are the first network's.
         """
-        if lessons is None:
+        if teacher_outputs is None:
             return self._contrast(volumes, texts)
-        own = self._contrast(volumes, texts, lessons.by_partner)
-        partner = self._contrast(*lessons.partner, lessons.by_network)["loss"]
+        own = self._contrast(volumes, texts, teacher_outputs.by_partner)
+        partner = self._contrast(*teacher_outputs.partner, teacher_outputs.by_network)["loss"]
         return {**own, "loss": own["loss"] + partner, "network_loss": own["loss"], "partner_loss": partner}
 
     def _contrast(self, volumes, texts, teacher: tuple | None = None) -> dict[str, Tensor]:
         present, normal, text_ids = (gather_rows(part) for part in (volumes.present, texts.normal, texts.text_ids))
         images, words = gather_rows(volumes.anatomies), gather_rows(texts.anatomies)
         targets = pair_targets(present, normal, text_ids, self.calibrated).to(images.dtype)
-        lesson = None
+        teacher_logits = None
         if teacher is not None:
             seen, read = teacher
-            lesson = similarities(gather_rows(seen.anatomies), gather_rows(read.anatomies), seen.temperature)
-        losses = anatomy_losses(images, words, volumes.temperature, present, ~normal, targets, lesson, self.co_teaching_weight)
-        forth, back = losses.image_to_text.sum(), losses.text_to_image.sum()
-        return {"loss": (forth + back) / 2, "image_to_text": forth, "text_to_image": back}
+            teacher_logits = similarities(gather_rows(seen.anatomies), gather_rows(read.anatomies), seen.temperature)
+        losses = anatomy_losses(
+            images, words, volumes.temperature, present, ~normal, targets, teacher_logits, self.co_teaching_weight
+        )
+        image_to_text, text_to_image = losses.image_to_text.sum(), losses.text_to_image.sum()
+        return {"loss": (image_to_text + text_to_image) / 2, "image_to_text": image_to_text, "text_to_image": text_to_image}

@@ -31,7 +31,11 @@ class ImageReportLoss(nn.Module):
             exam = torch.arange(len(mask), device=mask.device)[:, None].expand_as(mask)[mask]
             scores = gather_padded(exams.images)[mask] @ reports.T / exams.temperature
             own = exam[:, None] == torch.arange(len(mask), device=mask.device)
-            forth, back = (
+            image_to_report, report_to_image = (
                 row_losses(way, torch.ones_like(pairs), pairs)[0].mean() for way, pairs in ((scores, own), (scores.T, own.T))
             )
-        return {"loss": (forth + back) / 2, "image_to_report": forth, "report_to_image": back}
+        return {
+            "loss": (image_to_report + report_to_image) / 2,
+            "image_to_report": image_to_report,
+            "report_to_image": report_to_image,
+        }

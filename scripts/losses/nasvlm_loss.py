@@ -95,24 +95,24 @@ class NasVLMLoss(nn.Module):
     def _finding(self, exams, texts) -> Tensor:
         statements = self._statements(texts)
         weights = assignments(exams.images, exams.image_mask, texts.sentences, self.assignment_temperature)
-        found = gather_padded(F.normalize(weights @ exams.images, dim=-1))[statements.place]
+        found = gather_padded(F.normalize(weights @ exams.images, dim=-1))[statements.position]
         return statements.contrast(found @ statements.sentences.T / exams.temperature)
 
     def _patch(self, exams, texts) -> Tensor:
         statements = self._statements(texts)
         scores = gather_rows(patch_scores(exams.patches, exams.image_mask, statements.sentences, self.assignment_temperature))
-        return statements.contrast(scores[statements.place[0]] / exams.temperature)
+        return statements.contrast(scores[statements.position[0]] / exams.temperature)
 
     def _statements(self, texts) -> "Statements":
         regions, findings = gather_padded(texts.regions, -1), gather_padded(texts.findings, -1)
         known = gather_padded(texts.sentence_mask) & (regions >= 0) & (findings >= 0)
-        place = known.nonzero(as_tuple=True)
-        exam, region, finding = place[0], regions[known], findings[known]
+        position = known.nonzero(as_tuple=True)
+        exam, region, finding = position[0], regions[known], findings[known]
         own = torch.eye(len(exam), dtype=torch.bool, device=exam.device)
         # One image may show two findings of a region: the exam's other sentences are neither right nor wrong.
         compared = (region[:, None] == region) & ((exam[:, None] != exam) | own)
         positive = compared & (finding[:, None] == finding) if self.duplicates == "positives" else own
-        return Statements(gather_padded(texts.sentences)[known], place, compared, positive)
+        return Statements(gather_padded(texts.sentences)[known], position, compared, positive)
 
 
 class Statements(NamedTuple):
@@ -123,7 +123,7 @@ class Statements(NamedTuple):
     """
 
     sentences: Tensor
-    place: tuple[Tensor, Tensor]
+    position: tuple[Tensor, Tensor]
     compared: Tensor
     positive: Tensor
 

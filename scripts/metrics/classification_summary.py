@@ -47,11 +47,11 @@ def summarize_labels(
     summary: dict[str, Any] = {
         label: {
             **part,
-            "threshold": float(cuts[place]),
-            "positives": int(truth[known[:, place], place].sum()),
-            "cases": int(known[:, place].sum()),
+            "threshold": float(cuts[position]),
+            "positives": int(truth[known[:, position], position].sum()),
+            "cases": int(known[:, position].sum()),
         }
-        for place, (label, part) in enumerate(zip(labels, parts, strict=False))
+        for position, (label, part) in enumerate(zip(labels, parts, strict=False))
     }
     summary["macro"] = parts[len(labels)]
     if groups is not None:

@@ -34,7 +34,7 @@ def summarize_cell(tables: Mapping[int, pd.DataFrame], exams: NDArray | None = N
     """Accuracy and, of two classes, AUC, of trainings that differ in their seed alone.
 
     Args:
-        tables: of each seed the per_exam.csv of its evaluation (see `scripts.handlers.reports.ScreeningReport`); all hold the
+        tables: of each seed the per_exam.csv of its evaluation (see `scripts.handlers.reports.ExamClassReport`); all hold the
             same exams.
         exams: bool [N], which of them count; None: all.
 

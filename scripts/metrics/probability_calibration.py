@@ -9,7 +9,7 @@ from scipy.special import logsumexp, softmax
 
 # Temperatures looked at. Networks are off by a factor of a few; beyond twenty the fit says no more than that validation is answered
 # without an error, or worse than by chance.
-COLDEST, HOTTEST = 0.05, 20.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
 
 class Reliability(NamedTuple):
@@ -43,9 +43,9 @@ def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 10) -> Reli
     if not ((confidence >= 0) & (confidence <= 1)).all():
         raise ValueError("probabilities must lie in [0, 1]")
     edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    sums = (np.bincount(place, weights=values, minlength=bins) for values in (confidence, right))
+    index = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
+    counts = np.bincount(index, minlength=bins)
+    sums = (np.bincount(index, weights=values, minlength=bins) for values in (confidence, right))
     means = [np.divide(total, counts, out=np.full(bins, np.nan), where=counts > 0) for total in sums]
     return Reliability(edges, *means, counts)
 
@@ -79,7 +79,9 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> float:
         scaled = logits * np.exp(coldness)
         return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(truth)), truth]).mean())
 
-    found = minimize_scalar(surprise, bounds=(-np.log(HOTTEST), -np.log(COLDEST)), method="bounded", options={"xatol": 1e-6})
+    found = minimize_scalar(
+        surprise, bounds=(-np.log(MAX_TEMPERATURE), -np.log(MIN_TEMPERATURE)), method="bounded", options={"xatol": 1e-6}
+    )
     return float(np.exp(-found.x))
 
 

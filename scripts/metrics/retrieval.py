@@ -20,9 +20,9 @@ def retrieval_ranks(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
     scores = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T
     match = scores.diagonal()
     # Not `scores >= match`: no score is at least NaN, so a network that broke would find everything.
-    forth = (~(scores < match[:, None])).sum(1) - 1
-    back = (~(scores < match[None, :])).sum(0) - 1
-    return forth, back
+    image_to_text = (~(scores < match[:, None])).sum(1) - 1
+    text_to_image = (~(scores < match[None, :])).sum(0) - 1
+    return image_to_text, text_to_image
 
 
 def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
@@ -35,8 +35,8 @@ def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
     Returns:
         recall in [0, 1]; a tie between the match and another counts against the match, as does a score that is NaN.
     """
-    forth, back = retrieval_ranks(images, texts)
-    return float(((forth < k).float().mean() + (back < k).float().mean()) / 2)
+    image_to_text, text_to_image = retrieval_ranks(images, texts)
+    return float(((image_to_text < k).float().mean() + (text_to_image < k).float().mean()) / 2)
 
 
 class RetrievalRecall(Metric):

@@ -78,14 +78,14 @@ def screening_scores(values: NDArray, weights: NDArray) -> NDArray:
     sensitivity = _ratio(hit, true)[..., asked].mean(-1)
     specificity = _ratio(everything[..., None] - true - called + hit, everything[..., None] - true)[..., asked].mean(-1)
     f1_macro = np.nanmean(_ratio(2 * hit, true + called), axis=-1)
-    auc = np.stack([_auc(values[:, place], weights, asked) for place in range(values.shape[1])], axis=1)
+    auc = np.stack([_auc(values[:, index], weights, asked) for index in range(values.shape[1])], axis=1)
     parts = [_ratio(hit.sum(-1), everything), auc, sensitivity, specificity, f1_macro]
     return np.stack([part.mean(1) for part in parts], axis=1)
 
 
 def _auc(values: NDArray, weights: NDArray, asked: Sequence[int]) -> NDArray:
     """AUC of each asked class against the rest, their mean, in every resample: values [N, 2 + C] -> [R]."""
-    pairs = [np.stack([values[:, 2 + place], values[:, 0] == place], axis=1) for place in asked]
+    pairs = [np.stack([values[:, 2 + index], values[:, 0] == index], axis=1) for index in asked]
     return np.mean([weighted_auc(pair, weights) for pair in pairs], axis=0)
 
 

@@ -18,7 +18,7 @@ class ZeroShotAUC(Metric):
 
     A validation sees the middle of each volume and drops anatomies that its faces cut; an evaluation looks at each anatomy in a
     window of its own (`scripts.inferers.AnatomyClassifier`). So this follows a training; the figure to report is the evaluation's.
-    On all ranks together. Reads the records of `scripts.loading.AnatomyCollate`'s batch and what
+    On all ranks together. Reads the records of `scripts.loading.VolumeCollate`'s batch and what
     `scripts.engines.VisionLanguageEvaluator` gives for `scripts.networks.FVLM`. NaN where no finding is both present and absent.
 
     Args:

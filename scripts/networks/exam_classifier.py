@@ -9,8 +9,8 @@ import torch
 from monai.optimizers import generate_param_groups
 from torch import Tensor, nn
 
-from scripts.networks.exam_encoder import ExamEncoder, pick
-from scripts.networks.fvlm import unit_length
+from scripts.networks.exam_encoder import ExamEncoder, take_rows
+from scripts.networks.fvlm import l2_normalize
 
 # Where a parameter of an image encoder stands: the stem is 0, a ResNet's stages and a ViT's blocks count from 1.
 _STEM = re.compile(r"backbone\.(conv1|bn1)\.|patch_embeddings|position_embeddings")
@@ -115,7 +115,7 @@ class ExamClassifier(nn.Module):
 
     def classify(self, images: Tensor, image_index: Tensor) -> ExamLogits:
         """Classify exams: images [V, 3, H, W], image_index [B, N] into V, -1 for padding."""
-        scores, attention = self._match(unit_length(self._embed(self._last_maps(images))), image_index)
+        scores, attention = self._match(l2_normalize(self._embed(self._last_maps(images))), image_index)
         return self._join(scores, attention, image_index >= 0)[0]
 
     @torch.no_grad()
@@ -130,11 +130,11 @@ class ExamClassifier(nn.Module):
         """
         maps = self._last_maps(images)
         embeddings = self._embed(maps)
-        scores, attention = self._match(unit_length(embeddings), image_index)
+        scores, attention = self._match(l2_normalize(embeddings), image_index)
         answer, shares = self._join(scores, attention, image_index >= 0)
         cells = self.exam_encoder.image_encoder.report_map(maps) / embeddings.norm(dim=1)[:, None, None, None]
         parts = torch.einsum("vdhw,kd->vkhw", cells, self.head.weight * self._scale) / cells[0, 0].numel()
-        parts = pick(parts, image_index).transpose(1, 2) * (attention * shares[..., None])[..., None, None]
+        parts = take_rows(parts, image_index).transpose(1, 2) * (attention * shares[..., None])[..., None, None]
         parts = torch.stack([ways.sum(1) for ways in parts.split(self.prototypes, 1)], dim=1)
         return answer, parts - parts.mean(1, keepdim=True)
 
@@ -153,8 +153,8 @@ class ExamClassifier(nn.Module):
 
     def _match(self, features: Tensor, image_index: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of P prototypes [B, P] and the images that each chooses [B, P, N], from images [V, D] of length 1."""
-        by_exam = pick(features, image_index).mT
-        cosines = (unit_length(self.head.weight) @ by_exam).float()
+        by_exam = take_rows(features, image_index).mT
+        cosines = (l2_normalize(self.head.weight) @ by_exam).float()
         attention = (cosines / IMAGE_TEMPERATURE).masked_fill(image_index[:, None] < 0, -torch.inf).softmax(2)
         values = (self.head.weight * self._scale) @ by_exam
         return (attention * values).sum(2) + self.head.bias, attention

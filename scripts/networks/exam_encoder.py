@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from scripts.networks.exam_pooling import GatedAttentionPooling
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 from scripts.networks.image_encoder import ImageEncoder
 from scripts.networks.vision_transformer import VisionTransformer
 
@@ -81,18 +81,18 @@ class ExamEncoder(nn.Module):
             image_index: the images of each exam, [B, N] int64 into V, -1 for padding.
         """
         stages = self.image_encoder.stages(images)
-        features = unit_length(self.image_encoder.report_head(stages[-1].mean((2, 3))))
-        patches = unit_length(self.patch_head(self.patch_stage(stages)).flatten(2).mT)
+        features = l2_normalize(self.image_encoder.report_head(stages[-1].mean((2, 3))))
+        patches = l2_normalize(self.patch_head(self.patch_stage(stages)).flatten(2).mT)
         return self.join(features, patches, image_index)
 
     def join(self, features: Tensor, patches: Tensor, image_index: Tensor) -> ExamImages:
         """Bring embeddings of images, [V, D] and [V, P, D], into their exams."""
-        by_exam, mask = pick(features, image_index), image_index >= 0
+        by_exam, mask = take_rows(features, image_index), image_index >= 0
         pooled, attention = self.pooling(by_exam, mask)
-        return ExamImages(unit_length(pooled), by_exam, pick(patches, image_index), mask, attention)
+        return ExamImages(l2_normalize(pooled), by_exam, take_rows(patches, image_index), mask, attention)
 
 
-def pick(rows: Tensor, index: Tensor) -> Tensor:
+def take_rows(rows: Tensor, index: Tensor) -> Tensor:
     """Rows [V, ...] by index [B, N], -1 gives zeros: [B, N, ...]."""
     there = (index >= 0).view(*index.shape, *[1] * (rows.ndim - 1))
     return rows[index.clamp_min(0)] * there

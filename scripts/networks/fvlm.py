@@ -11,10 +11,10 @@ from scripts.networks.anatomy_pooling import AnatomyPooling, anatomy_tokens
 from scripts.networks.pooled_text_encoder import PooledTextEncoder
 from scripts.networks.volume_encoder import VolumeEncoder
 
-COLDEST, WARMEST = 0.001, 0.5
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 0.5
 
 
-def unit_length(features: Tensor) -> Tensor:
+def l2_normalize(features: Tensor) -> Tensor:
     """Features [..., D] scaled to length 1, in float32 at least: a cosine over a small temperature feels bf16's steps."""
     return F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=-1)
 
@@ -98,11 +98,11 @@ class FVLM(nn.Module):
         member, cut = anatomy_tokens(masks, len(self.anatomies), self.volume_encoder.patch_size)
         features = self.pooling(self.volume_encoder(images), member)
         present = member.any(2)
-        return unit_length(features), present & ~cut if drop_cut else present
+        return l2_normalize(features), present & ~cut if drop_cut else present
 
     def encode_texts(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed texts: tokens and attention_mask [T, L] -> [T, E] of length 1."""
-        return unit_length(self.text_encoder(tokens, attention_mask))
+        return l2_normalize(self.text_encoder(tokens, attention_mask))
 
     def forward(
         self,
@@ -114,7 +114,7 @@ class FVLM(nn.Module):
         normal: Tensor,
         text_ids: Tensor,
     ) -> tuple[AnatomyEmbeddings, AnatomyTexts]:
-        """Embed volumes and texts of a batch as `scripts.loading.AnatomyCollate` gives it.
+        """Embed volumes and texts of a batch as `scripts.loading.VolumeCollate` gives it.
 
         Args:
             images: [B, 1, D, H, W] in [0, 1].
@@ -124,7 +124,7 @@ class FVLM(nn.Module):
             normal, text_ids: handed on to the loss, [B, K].
         """
         with torch.no_grad():
-            self.temperature.clamp_(COLDEST, WARMEST)
+            self.temperature.clamp_(MIN_TEMPERATURE, MAX_TEMPERATURE)
         features, present = self.encode_volumes(images, masks, drop_cut=True)
         texts = self.encode_texts(tokens, attention_mask)[text_index]
         return AnatomyEmbeddings(features, present, self.temperature), AnatomyTexts(texts, normal, text_ids)

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.exam_encoder import ExamEncoder, pick
+from scripts.networks.exam_encoder import ExamEncoder, take_rows
 from scripts.networks.exam_pooling import GatedAttentionPooling
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 from scripts.networks.image_encoder import ImageEncoder
 from scripts.networks.pooled_text_encoder import PooledTextEncoder
 from scripts.networks.vision_transformer import VisionTransformer
 
-COLDEST, WARMEST = 0.01, 0.5
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 0.5
 
 
 class ExamEmbeddings(NamedTuple):
@@ -101,7 +101,7 @@ class NasVLM(nn.Module):
 
     def encode_sentences(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
         """Embed sentences: tokens and attention_mask [S, L] -> [S, D] of length 1."""
-        return unit_length(self.text_encoder(tokens, attention_mask))
+        return l2_normalize(self.text_encoder(tokens, attention_mask))
 
     def forward(
         self,
@@ -111,7 +111,7 @@ class NasVLM(nn.Module):
         attention_mask: Tensor,
         sentence_index: Tensor,
         sentence_region: Tensor,
-        sentence_finding: Tensor,
+        statement_id: Tensor,
     ) -> tuple[ExamEmbeddings, ExamTexts]:
         """Embed images and sentences of a batch as `scripts.loading.ExamCollate` gives it.
 
@@ -121,12 +121,12 @@ class NasVLM(nn.Module):
             tokens, attention_mask: the batch's different sentences, [S, L].
             sentence_index: the sentences of each report, [B, R] int64 into S, -1 for padding.
             sentence_region: the region that a sentence speaks of, [B, R] int64, -1 for none; handed on to the loss.
-            sentence_finding: a number for what it says of the region, the same for the same statement, [B, R] int64, -1 unknown;
+            statement_id: a number for what it says of the region, the same for the same statement, [B, R] int64, -1 unknown;
                 handed on to the loss.
         """
         with torch.no_grad():
-            self.logit_scale.clamp_(-math.log(WARMEST), -math.log(COLDEST))
+            self.logit_scale.clamp_(-math.log(MAX_TEMPERATURE), -math.log(MIN_TEMPERATURE))
         exams = self.encode_exams(images, image_index)
-        sentences, mask = pick(self.encode_sentences(tokens, attention_mask), sentence_index), sentence_index >= 0
+        sentences, mask = take_rows(self.encode_sentences(tokens, attention_mask), sentence_index), sentence_index >= 0
         report, _ = self.sentence_pooling(sentences, mask)
-        return exams, ExamTexts(unit_length(report), sentences, mask, sentence_region, sentence_finding)
+        return exams, ExamTexts(l2_normalize(report), sentences, mask, sentence_region, statement_id)

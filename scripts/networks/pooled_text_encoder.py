@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from scripts.networks.bert import bert_configuration, load_bert
 
 POOLINGS = ("first", "mean")
-MOST_GROUPS, FEWEST_TEXTS = 4, 16
+MAX_GROUPS, MIN_TEXTS = 4, 16
 
 
 class PooledTextEncoder(nn.Module):
@@ -54,7 +54,7 @@ class PooledTextEncoder(nn.Module):
         lengths = attention_mask.sum(1)
         order = lengths.argsort()
         parts = []
-        for rows in order.chunk(max(1, min(MOST_GROUPS, len(order) // FEWEST_TEXTS))):
+        for rows in order.chunk(max(1, min(MAX_GROUPS, len(order) // MIN_TEXTS))):
             longest = int(lengths[rows[-1]])
             parts.append(self._pool(tokens[rows, :longest], attention_mask[rows, :longest]))
         return self.projection(torch.cat(parts)[order.argsort()])

@@ -7,10 +7,10 @@ from typing import Any
 import nibabel as nib
 
 from scripts.cases.forms import TASKS
-from scripts.files.faults import NOTHING
+from scripts.files.faults import MISSING
 from scripts.files.form import (
+    ErrorCollector,
     Form,
-    Notes,
     check_box,
     check_image_index,
     check_index,
@@ -23,51 +23,51 @@ from scripts.files.form import (
     unknown,
 )
 
-ShapeOf = Callable[[Notes, str, Any], tuple[int, int] | None]
+ShapeOf = Callable[[ErrorCollector, str, Any], tuple[int, int] | None]
 """Height and width of the mask at a key, whatever it is stored as; notes what is wrong with it and then gives None."""
 
 
-def _check_task(notes: Notes, key: str, value: Any) -> None:
+def _check_task(notes: ErrorCollector, key: str, value: Any) -> None:
     if not isinstance(value, str):
         notes.wrong_type(key, value, "text")
     elif value not in TASKS:
         notes.add("unknown task", key, value, *unknown(value, TASKS))
 
 
-def _check_sha256(notes: Notes, key: str, value: Any) -> None:
+def _check_sha256(notes: ErrorCollector, key: str, value: Any) -> None:
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
         reason = "is not 64 hexadecimal digits"
         notes.add("bad checksum", key, value, reason, "give scripts.files.atomic.sha256_of(checkpoint)")
 
 
-def _check_model(notes: Notes, key: str, value: Any) -> None:
+def _check_model(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, dict):
         MODEL.check(notes, value, f"{key}.")
     else:
         notes.wrong_type(key, value, "an object that tells what predicted")
 
 
-def _check_finding(notes: Notes, key: str, value: Any) -> None:
+def _check_finding(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, dict):
         FINDING.check(notes, value, f"{key}.")
     else:
         notes.wrong_type(key, value, "an object")
 
 
-def _check_key_slice(notes: Notes, key: str, value: Any) -> None:
+def _check_key_slice(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         notes.add("bad key slice", key, value, "is no whole number from 0", "count slices along the volume's head-to-foot axis")
 
 
-def _check_saliency(notes: Notes, key: str, value: Any) -> None:
+def _check_saliency(notes: ErrorCollector, key: str, value: Any) -> None:
     if isinstance(value, nib.Nifti1Image):
         if value.ndim != 3:
-            notes.add("bad saliency", key, NOTHING, f"has {value.ndim} dimensions", "give a volume in the image's own grid")
+            notes.add("bad saliency", key, MISSING, f"has {value.ndim} dimensions", "give a volume in the image's own grid")
     else:
         check_path(notes, key, value)
 
 
-def _leave(notes: Notes, key: str, value: Any) -> None:
+def _leave(notes: ErrorCollector, key: str, value: Any) -> None:
     """Masks are looked at by `ShapeOf`."""
 
 
@@ -107,7 +107,7 @@ CASE = Form(
 )
 
 
-def check_case(notes: Notes, case: Any, shape_of: ShapeOf) -> None:
+def check_case(notes: ErrorCollector, case: Any, shape_of: ShapeOf) -> None:
     """Note everything wrong with a case: its form, the images it points at, boxes against masks of the same image."""
     if not isinstance(case, dict):
         notes.wrong_type("", case, "an object")
@@ -124,12 +124,12 @@ def check_case(notes: Notes, case: Any, shape_of: ShapeOf) -> None:
         shape = None if finding.get("mask") is None else shape_of(notes, f"{key}.mask", finding["mask"])
         if shape and shapes.setdefault(image, shape) != shape:
             reason = f"has shape {shape}, another mask of the image {shapes[image]}"
-            notes.add("mask of another shape", f"{key}.mask", NOTHING, reason, "give all in the image's own pixels")
+            notes.add("mask of another shape", f"{key}.mask", MISSING, reason, "give all in the image's own pixels")
     for key, finding in named:
         check_inside(notes, f"{key}.box", finding.get("box"), shapes.get(str(finding.get("image_index"))))
 
 
-def _check_located(notes: Notes, key: str, finding: dict) -> None:
+def _check_located(notes: ErrorCollector, key: str, finding: dict) -> None:
     located = [name for name in ("box", "mask") if finding.get(name) is not None]
     if located and finding.get("image_index") is None:
         reason = f"is null although there is a {' and a '.join(located)}"

@@ -32,8 +32,8 @@ import nibabel as nib
 import numpy as np
 
 from scripts.files.errors import PredictionError
-from scripts.files.faults import NOTHING, Fault, describe_faults
-from scripts.files.form import Notes
+from scripts.files.faults import MISSING, Fault, describe_faults
+from scripts.files.form import ErrorCollector
 from scripts.predictions.form import FINDING, RUN, check_case
 from scripts.predictions.masks import mask_shape, write_mask
 from scripts.readers.film import ReadError
@@ -64,7 +64,7 @@ class PredictionWriter:
         self.folder = Path(folder)
         self.task = task
         self.model = dict(model)
-        notes = Notes(str(self.folder / FILE_NAME))
+        notes = ErrorCollector(str(self.folder / FILE_NAME))
         RUN.check(notes, {"task": task, "model": model})
         _raise_faults(notes.faults)
         self._temporary = self.folder / f".{secrets.token_hex(4)}.predictions"
@@ -98,7 +98,7 @@ class PredictionWriter:
         """
         findings = [_complete(finding, single_image=len(images) == 1) for finding in findings]
         case = {"case_id": case_id, "task": self.task, "images": [str(image) for image in images], "model": self.model}
-        notes = Notes(str(self.folder / FILE_NAME), record=str(case_id))
+        notes = ErrorCollector(str(self.folder / FILE_NAME), record=str(case_id))
         check_case(notes, {**case, "findings": findings}, _shape_of_array)
         _check_new(notes, case_id, self._cases)
         _raise_faults(notes.faults)
@@ -154,11 +154,11 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     faults: list[Fault] = []
     seen: set[str] = set()
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        notes = Notes(str(path), record=f"line {number}")
+        notes = ErrorCollector(str(path), record=f"line {number}")
         try:
             case = json.loads(line)
         except ValueError as error:
-            notes.add("unreadable line", "", NOTHING, f"is not JSON ({error})", "run the inference again")
+            notes.add("unreadable line", "", MISSING, f"is not JSON ({error})", "run the inference again")
         else:
             check_case(notes, case, partial(_shape_of_file, folder))
             if isinstance(case, dict) and isinstance(case.get("case_id"), str):
@@ -189,17 +189,17 @@ def _complete(finding: dict[str, Any], single_image: bool) -> dict[str, Any]:
     return full
 
 
-def _shape_of_array(notes: Notes, key: str, mask: Any) -> tuple[int, int] | None:
+def _shape_of_array(notes: ErrorCollector, key: str, mask: Any) -> tuple[int, int] | None:
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.ndim != 2:
         is_what = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        notes.add("bad mask", key, NOTHING, f"is {is_what}, not a bool array [H, W]", "give mask > threshold, in NumPy")
+        notes.add("bad mask", key, MISSING, f"is {is_what}, not a bool array [H, W]", "give mask > threshold, in NumPy")
         return None
     if not mask.any():
-        notes.add("empty mask", key, NOTHING, "marks no pixel", "give None, or leave the finding out")
+        notes.add("empty mask", key, MISSING, "marks no pixel", "give None, or leave the finding out")
     return mask.shape
 
 
-def _shape_of_file(folder: Path, notes: Notes, key: str, name: Any) -> tuple[int, int] | None:
+def _shape_of_file(folder: Path, notes: ErrorCollector, key: str, name: Any) -> tuple[int, int] | None:
     if not isinstance(name, str):
         notes.wrong_type(key, name, "the path of a PNG, relative to the folder of predictions.jsonl")
         return None
@@ -210,7 +210,7 @@ def _shape_of_file(folder: Path, notes: Notes, key: str, name: Any) -> tuple[int
         return None
 
 
-def _check_new(notes: Notes, case_id: str, seen: set[str]) -> None:
+def _check_new(notes: ErrorCollector, case_id: str, seen: set[str]) -> None:
     if case_id in seen:
         notes.add("duplicate id", "case_id", case_id, "stands there already", "predict every case once")
 

@@ -43,7 +43,7 @@ from scripts.datalists.datalist import Datalist, load_datalist, save_datalist
 from scripts.files.atomic import atomic_path, write_atomically, write_json_atomically
 from scripts.files.errors import UserError
 from scripts.files.rejected import RejectionLog
-from scripts.preparation.volume import SMALLEST, SPACING, WINDOW, PreparedVolume, prepare_volume
+from scripts.preparation.volume import MIN_SIZE, SPACING, WINDOW, PreparedVolume, prepare_volume
 from scripts.readers.volume import cut_anatomies, merge_labels, read_anatomies, read_volume
 from scripts.reports.by_anatomy.reports import decompose_report
 from scripts.reports.by_anatomy.table import AnatomyTable, read_label_table
@@ -65,7 +65,7 @@ class _Settings:
     structures: dict[int, str]
     lookup: np.ndarray
     spacing: tuple[float, ...]
-    smallest: tuple[int, ...]
+    min_size: tuple[int, ...]
     keeps_reports: bool
     """Whether new records still hold the whole report: a language model will take it apart."""
 
@@ -77,7 +77,7 @@ class _Settings:
                 for value, name in enumerate(self.table.names, 1)
             },
             "spacing": list(self.spacing),
-            "smallest": list(self.smallest),
+            "min_size": list(self.min_size),
             "window": list(WINDOW),
         }
 
@@ -102,7 +102,7 @@ def prepare_datalist(
     anatomies: str | Path = "ct_rate",
     label_table: str | Path = SEGMENTER_TABLE,
     spacing: Sequence[float] = SPACING,
-    smallest: Sequence[int] = SMALLEST,
+    min_size: Sequence[int] = MIN_SIZE,
     segment: bool = False,
     workers: int | None = None,
     language_model: str | Path | None = None,
@@ -120,7 +120,7 @@ def prepare_datalist(
         anatomies: anatomy table, see `AnatomyTable.load`.
         label_table: what the masks' values stand for, see `read_label_table`.
         spacing: mm in x, y, z.
-        smallest: voxels in z, y, x that a prepared volume has at least.
+        min_size: voxels in z, y, x that a prepared volume has at least.
         segment: let TotalSegmentator segment the volumes that have no mask, one at a time.
         workers: processes; all processors by default.
         language_model: takes the reports of prepared volumes apart, in this process and after all volumes, see
@@ -145,7 +145,7 @@ def prepare_datalist(
     lookup = table.lookup(structures)
     decompose = LanguageModelDecomposer(language_model) if language_model is not None else None
     folder, asks = Path(output).absolute(), decompose is not None
-    settings = _Settings(folder, table, structures, lookup, tuple(spacing), tuple(smallest), keeps_reports=asks)
+    settings = _Settings(folder, table, structures, lookup, tuple(spacing), tuple(min_size), keeps_reports=asks)
     _keep_settings(settings)
     path = settings.output / "datalist.json"
     path.unlink(missing_ok=True)
@@ -158,9 +158,9 @@ def prepare_datalist(
     if not any(splits.values()):
         raise UserError(f"none of the {total} volumes of {datalist} could be prepared; {rejected.path} says why, for each")
     if decompose:
-        _take_apart(splits, settings, decompose)
+        _split_reports_by_anatomy(splits, settings, decompose)
     save_datalist(path, "ct", splits, name=cases.name, description=_description(cases, settings))
-    _tell(settings, splits, rejected)
+    _log_missing_and_rejected(settings, splits, rejected)
     return path
 
 
@@ -179,8 +179,8 @@ def _keep_settings(settings: _Settings) -> None:
         raise UserError(f"{path} is damaged ({error}); remove the folder {settings.output}, or give another --output") from error
     changed = [f"{key} was {earlier.get(key)} and is {value} now" for key, value in facts.items() if earlier.get(key) != value]
     if changed:
-        way_out = f"give another --output, or remove {settings.output} to prepare its volumes anew"
-        raise UserError(f"{settings.output} holds volumes prepared otherwise: {'; '.join(changed)}; {way_out}")
+        hint = f"give another --output, or remove {settings.output} to prepare its volumes anew"
+        raise UserError(f"{settings.output} holds volumes prepared otherwise: {'; '.join(changed)}; {hint}")
 
 
 def _prepare_all(
@@ -195,7 +195,9 @@ def _prepare_all(
     done = [lines.get(record["volume_id"], {}) for record in records]
     splits: dict[str, list[dict]] = {}
     with open(journal, "a", encoding="utf-8") as file, tqdm(total=len(jobs), desc="preparing volumes", unit="volume") as bar:
-        for (split, _), outcome in zip(jobs, _spread(partial(_prepare, settings), records, done, workers), strict=True):
+        for (split, _), outcome in zip(
+            jobs, _prepare_in_processes(partial(_prepare, settings), records, done, workers), strict=True
+        ):
             if outcome.record is None:
                 rejected.add(outcome.volume_id, outcome.reason)
             else:
@@ -207,7 +209,7 @@ def _prepare_all(
     return splits
 
 
-def _spread(prepare: partial, records: Sequence[dict], done: Sequence[dict], workers: int) -> Iterator[_Outcome]:
+def _prepare_in_processes(prepare: partial, records: Sequence[dict], done: Sequence[dict], workers: int) -> Iterator[_Outcome]:
     """Outcomes of all records in order, made here or by other processes."""
     if workers == 1 or len(records) < 2:
         yield from map(prepare, records, done)
@@ -257,7 +259,7 @@ def _prepared(settings: _Settings, record: dict, sources: dict[str, str | None])
     volume = read_volume(sources["source_image"])
     labels = read_anatomies(sources["source_mask"], volume)
     anatomies = merge_labels(sources["source_mask"], labels, settings.lookup, settings.structures)
-    prepared = prepare_volume(volume, anatomies, settings.spacing, settings.smallest)
+    prepared = prepare_volume(volume, anatomies, settings.spacing, settings.min_size)
     names = dict(enumerate(settings.table.names, 1))
     held = np.unique(prepared.mask)
     missing = [name for value, name in names.items() if value not in held]
@@ -274,7 +276,7 @@ def _new_record(settings: _Settings, record: dict, sources: dict[str, str | None
     return new
 
 
-def _take_apart(splits: dict[str, list[dict]], settings: _Settings, decompose: LanguageModelDecomposer) -> None:
+def _split_reports_by_anatomy(splits: dict[str, list[dict]], settings: _Settings, decompose: LanguageModelDecomposer) -> None:
     """Put a language model's texts by anatomy in the place of the records' reports; equal reports are asked about once."""
     path = settings.output / "reports.jsonl"
     answers = _lines(path, "key")
@@ -365,7 +367,7 @@ def _description(cases: Datalist, settings: _Settings) -> str:
     return f"{cases.path.name} prepared at {spacing} mm for {', '.join(settings.table.names)}."
 
 
-def _tell(settings: _Settings, splits: dict[str, list[dict]], rejected: RejectionLog) -> None:
+def _log_missing_and_rejected(settings: _Settings, splits: dict[str, list[dict]], rejected: RejectionLog) -> None:
     """Log what the masks of the prepared volumes lack, and how many volumes were set aside."""
     ids = {record["volume_id"] for records in splits.values() for record in records}
     lines = _lines(settings.output / "prepared.jsonl")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from scripts.preparation.volume import MARGIN, SMALLEST, SPACING, WINDOW, Box
+from scripts.preparation.volume import MARGIN, MIN_SIZE, SPACING, WINDOW, Box
 
 
 def published_hounsfield(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
@@ -61,7 +61,7 @@ def published_crop(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.
         for places, more, side in zip(inside, MARGIN, mask.shape, strict=True)
     )
     scaled = np.clip((image[part] - np.float32(WINDOW[0])) / np.float32(WINDOW[1] - WINDOW[0]), 0, 1)
-    missing = [max(0, least - side) for least, side in zip(SMALLEST, scaled.shape, strict=True)]
+    missing = [max(0, least - side) for least, side in zip(MIN_SIZE, scaled.shape, strict=True)]
     padding = [(count // 2, count - count // 2) for count in missing]
     return np.pad(scaled, padding), np.pad(mask[part], padding)
 

@@ -30,8 +30,8 @@ def prepared_spacing(datalist: Datalist) -> list[float]:
     if len(set(map(tuple, found.values()))) > 1:
         faults += [f"{path} has {' x '.join(f'{side:g}' for side in spacing)} mm" for path, spacing in found.items()]
     if faults or not found:
-        way_out = "prepare all volumes with preprocess-ct, at one --spacing"
-        raise UserError(f"{datalist.path}: volumes of one spacing are needed, {way_out}:\n  " + "\n  ".join(faults))
+        hint = "prepare all volumes with preprocess-ct, at one --spacing"
+        raise UserError(f"{datalist.path}: volumes of one spacing are needed, {hint}:\n  " + "\n  ".join(faults))
     return found[folders[0] / "settings.json"]
 
 

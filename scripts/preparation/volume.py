@@ -19,7 +19,7 @@ from scripts.files.read_error import ReadError
 from scripts.readers.volume import GRID_TOLERANCE, Volume, corner_distance
 
 SPACING = (1.0, 1.0, 3.0)
-SMALLEST = (112, 256, 352)
+MIN_SIZE = (112, 256, 352)
 WINDOW = (-1150.0, 350.0)
 MARGIN = (5, 20, 20)
 STEPS = 16
@@ -101,7 +101,7 @@ def prepare_volume(
     volume: Volume,
     anatomies: np.ndarray,
     spacing: Sequence[float] = SPACING,
-    smallest: Sequence[int] = SMALLEST,
+    min_size: Sequence[int] = MIN_SIZE,
     window: tuple[float, float] = WINDOW,
     margin: Sequence[int] = MARGIN,
 ) -> PreparedVolume:
@@ -119,7 +119,7 @@ def prepare_volume(
         volume: as read.
         anatomies: mask on the volume's grid [X, Y, Z], uint8, 0 or the anatomy's value.
         spacing: mm in x, y, z.
-        smallest: voxels in z, y, x that the result has at least.
+        min_size: voxels in z, y, x that the result has at least.
         window: lowest and highest Hounsfield unit kept, within 2047 of 0.
         margin: voxels in z, y, x around the anatomies, as far as the volume goes.
 
@@ -144,7 +144,7 @@ def prepare_volume(
         slice(max(0, box.start - more), min(side, box.stop + more))
         for box, more, side in zip(boxes[0], margin, mask.shape, strict=True)
     ]
-    missing = [max(0, least - (part.stop - part.start)) for least, part in zip(smallest, kept, strict=True)]
+    missing = [max(0, least - (part.stop - part.start)) for least, part in zip(min_size, kept, strict=True)]
     padding = [(count // 2, count - count // 2) for count in missing]
     steps = np.rint(np.clip(image[tuple(kept)], *window) * STEPS).astype(np.int16)
     corner = [part.start - before for part, (before, _) in zip(kept, padding, strict=True)]

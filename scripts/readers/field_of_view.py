@@ -9,7 +9,7 @@ _CORNER = 0.03  # share of a side
 _WORKING_SIDE = 256
 _TEXT = 0.03  # share of a side: thicker than the strokes of burnt-in text
 _PART = 0.005  # of the largest lit part
-_LEAST_VIEW, _WHOLE_FRAME = 0.05, 0.97
+_MIN_VIEW, _WHOLE_FRAME = 0.05, 0.97
 _ROUND, _ON_RIM = 0.8, 0.5  # share of the circle that is lit, and of the rim that lies on it
 
 
@@ -36,7 +36,7 @@ def find_field_of_view(frame: np.ndarray) -> np.ndarray:
     inside = _filled(hull, light.shape)
     circle = _circle(hull, inside)
     inside = inside if circle is None else circle
-    if not _LEAST_VIEW <= inside.mean() <= _WHOLE_FRAME:
+    if not _MIN_VIEW <= inside.mean() <= _WHOLE_FRAME:
         return np.ones((height, width), bool)
     return cv2.resize(inside.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR) > 0
 

@@ -9,9 +9,9 @@ from scripts.readers.film_dicom import is_dicom, read_dicom
 from scripts.readers.film_raster import JPEG_SIGNATURE, PNG_SIGNATURE, read_raster
 from scripts.readers.nifti_faults import NIFTI_ENDINGS, nifti_fault
 
-__all__ = ["SMALLEST_SIDE", "ReadError", "read_film"]
+__all__ = ["MIN_SIDE", "ReadError", "read_film"]
 
-SMALLEST_SIDE = 32
+MIN_SIDE = 32
 
 
 def read_film(path: str | Path) -> np.ndarray:
@@ -47,10 +47,10 @@ def read_film(path: str | Path) -> np.ndarray:
         film = read_dicom(path, data)
     else:
         raise ReadError(path, "is neither PNG, JPEG nor DICOM by its content: no signature of a picture, no 'DICM' at byte 128")
-    if min(film.shape) < SMALLEST_SIDE:
+    if min(film.shape) < MIN_SIDE:
         raise ReadError(
             path,
-            f"{film.shape[1]} x {film.shape[0]} pixels are too small to be a film (at least {SMALLEST_SIDE} a side)",
+            f"{film.shape[1]} x {film.shape[0]} pixels are too small to be a film (at least {MIN_SIDE} a side)",
         )
     if film.min() == film.max():
         raise ReadError(

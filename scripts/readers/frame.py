@@ -13,7 +13,7 @@ from scripts.readers.film_dicom import is_dicom
 
 STILL_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
-SMALLEST_SIDE = 32
+MIN_SIDE = 32
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "YCbCr")
 
@@ -35,8 +35,8 @@ def read_frame(path: str | Path) -> np.ndarray:
         frame = frames[0]
     else:
         frame = _raster(path, data)
-    if min(frame.shape[:2]) < SMALLEST_SIDE:
-        raise ReadError(path, f"{frame.shape[1]} x {frame.shape[0]} pixels are too small (at least {SMALLEST_SIDE} a side)")
+    if min(frame.shape[:2]) < MIN_SIDE:
+        raise ReadError(path, f"{frame.shape[1]} x {frame.shape[0]} pixels are too small (at least {MIN_SIDE} a side)")
     if frame.min() == frame.max():
         raise ReadError(path, f"every pixel has the same value ({frame.min()}): nothing is to be seen")
     return frame

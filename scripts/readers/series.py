@@ -261,14 +261,14 @@ def _check_even(path: Path, planes: Sequence[_Slice], places: np.ndarray, step: 
 def _hounsfield(planes: Sequence[_Slice]) -> np.ndarray:
     """Decode planes, float32 [N, rows, columns] in Hounsfield units."""
     values = np.empty((len(planes), *planes[0].shape), np.float32)
-    place = 0
+    index = 0
     for file, same in groupby(planes, key=lambda plane: plane.file):
         own = list(same)
         try:
             frames = iter_pixels(file, indices=[plane.frame for plane in own] if own[0].frame is not None else None)
             for plane, stored in zip(own, frames, strict=True):
-                values[place] = stored * np.float32(plane.slope) + np.float32(plane.intercept)
-                place += 1
+                values[index] = stored * np.float32(plane.slope) + np.float32(plane.intercept)
+                index += 1
         except Exception as error:  # damaged pixels can make a decoder fail in any way
             lines = str(error).strip().splitlines() or [""]
             reason = f"its pixels cannot be decoded here ({type(error).__name__}: {lines[-1].strip()})"

@@ -16,7 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from scripts.files.read_error import ReadError
 from scripts.readers.field_of_view import find_field_of_view
-from scripts.readers.frame import SMALLEST_SIDE, read_dicom_frames
+from scripts.readers.frame import MIN_SIDE, read_dicom_frames
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +72,12 @@ def choose_frames(path: str | Path, seconds: float, most: int) -> list[int]:
         raise ReadError(path, "nothing is to be seen in any of its frames")
     least = _SHARP * float(np.median(sharpness))
     kept: list[int] = []
-    for place, sharp in enumerate(sharpness):
-        if 0 < sharp >= least and not (kept and _alike(sketches[kept[-1]], sketches[place])):
-            kept.append(place)
+    for position, sharp in enumerate(sharpness):
+        if 0 < sharp >= least and not (kept and _alike(sketches[kept[-1]], sketches[position])):
+            kept.append(position)
     if len(kept) > most:
-        kept = [kept[place] for place in np.linspace(0, len(kept), most, endpoint=False).astype(int)]
-    return [indices[place] for place in kept]
+        kept = [kept[position] for position in np.linspace(0, len(kept), most, endpoint=False).astype(int)]
+    return [indices[position] for position in kept]
 
 
 def read_video_frames(path: str | Path, wanted: Container[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -125,8 +125,8 @@ def _video(path: Path, wanted: Container[int]) -> Iterator[tuple[int, np.ndarray
 
 
 def _check_size(path: Path, frame: np.ndarray) -> None:
-    if min(frame.shape[:2]) < SMALLEST_SIDE:
-        raise ReadError(path, f"{frame.shape[1]} x {frame.shape[0]} pixels are too small (at least {SMALLEST_SIDE} a side)")
+    if min(frame.shape[:2]) < MIN_SIDE:
+        raise ReadError(path, f"{frame.shape[1]} x {frame.shape[0]} pixels are too small (at least {MIN_SIDE} a side)")
 
 
 def _frame_rate(path: str | Path) -> float:

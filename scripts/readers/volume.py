@@ -29,7 +29,7 @@ __all__ = [
     "read_volume",
 ]
 
-SMALLEST_SIDE = 8
+MIN_SIDE = 8
 SPACING_RANGE = (0.2, 12.0)
 """Voxel sides in mm that a CT of the body may have."""
 GRID_TOLERANCE = 0.05
@@ -37,7 +37,7 @@ GRID_TOLERANCE = 0.05
 RESAMPLE = "resample it to the volume's grid with nearest neighbours, or give the mask that was made from this very file"
 """What to do about a mask that lies on another grid."""
 _LOWEST_MUST_BE_BELOW = -200  # every scan holds air, about -1000 HU, around or in the body
-_LARGEST = 40_000  # beyond any scanner's extended scale
+_MAX_HU = 40_000  # beyond any scanner's extended scale
 _FLATTEST = 0.5  # voxel volume over the product of its sides: 1 upright, .87 at a tilt of 30 degrees, 0 singular
 _BROKEN = (ImageFileError, HeaderDataError, ValueError, OSError, EOFError, zlib.error)
 
@@ -203,9 +203,9 @@ def _as_int16(values: np.ndarray) -> np.ndarray:
 
 
 def _check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray) -> None:
-    if min(shape) < SMALLEST_SIDE:
+    if min(shape) < MIN_SIDE:
         found = " x ".join(map(str, shape))
-        reason = f"has {found} voxels, fewer than {SMALLEST_SIDE} slices along an axis: no volume of an organ; give the whole scan"
+        reason = f"has {found} voxels, fewer than {MIN_SIDE} slices along an axis: no volume of an organ; give the whole scan"
         raise ReadError(path, reason)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if spacing.min() < SPACING_RANGE[0] or spacing.max() > SPACING_RANGE[1]:
@@ -219,13 +219,13 @@ def _check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray) -> None:
 def _check_hounsfield(path: Path, low: float, high: float) -> None:
     if low == high:
         raise ReadError(path, f"every voxel is {low:g}: nothing was scanned, or the export lost the picture; export it anew")
-    if max(-low, high) > _LARGEST:
+    if max(-low, high) > _MAX_HU:
         reason = f"values from {low:g} to {high:g} are no Hounsfield units"
-        raise ReadError(path, f"{reason} (beyond {_LARGEST}); apply the scan's rescale slope and intercept, or replace fill values")
+        raise ReadError(path, f"{reason} (beyond {_MAX_HU}); apply the scan's rescale slope and intercept, or replace fill values")
     if low >= _LOWEST_MUST_BE_BELOW:
         reason = f"values from {low:g} to {high:g} hold no air (-1000 Hounsfield units), which every CT does"
-        way_out = "it is no CT, or was windowed, normalised or stored without its rescale intercept: export it in Hounsfield units"
-        raise ReadError(path, f"{reason}; {way_out}")
+        hint = "it is no CT, or was windowed, normalised or stored without its rescale intercept: export it in Hounsfield units"
+        raise ReadError(path, f"{reason}; {hint}")
 
 
 def _turned_like(volume: Volume, labels: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any
 from scripts.files.atomic import write_json_atomically
 from scripts.files.errors import UserError
 
-ASKED, DONE, CHECKPOINT = "asked.json", "done.json", "checkpoint_last.pt"
+COMMAND, SUCCESS, CHECKPOINT = "command.json", "success.json", "checkpoint_last.pt"
 
 
 class BundleRuns:
@@ -58,10 +58,10 @@ class BundleRuns:
             "arguments": {k: str(v) for k, v in (self.arguments | dict(arguments)).items()},
         }
         self._check_same(folder, asked)
-        if (folder / DONE).is_file():
+        if (folder / SUCCESS).is_file():
             return folder
         folder.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(folder / ASKED, asked)
+        write_json_atomically(folder / COMMAND, asked)
         command = self._command(folder, asked)
         if "train" in configs and (folder / CHECKPOINT).is_file():
             command += ["--resume", "True"]
@@ -69,12 +69,12 @@ class BundleRuns:
             status = subprocess.run(command, stdout=log, stderr=log, check=False, env=self.environment).returncode
         if status:
             raise UserError(f"{' '.join(command)} ended with status {status}; the end of {folder / 'log.txt'} says why")
-        os.replace(folder / ASKED, folder / DONE)
+        os.replace(folder / COMMAND, folder / SUCCESS)
         return folder
 
     def _check_same(self, folder: Path, asked: dict[str, Any]) -> None:
         """See that what has ended in a folder, or would be resumed there, is what is asked for now."""
-        begun = (DONE, ASKED) if (folder / CHECKPOINT).is_file() else (DONE,)
+        begun = (SUCCESS, COMMAND) if (folder / CHECKPOINT).is_file() else (SUCCESS,)
         made = next((json.loads((folder / file).read_text(encoding="utf-8")) for file in begun if (folder / file).is_file()), asked)
         differs = {key: (made.get(key), asked[key]) for key in asked if made.get(key) != asked[key]}
         if differs:

@@ -104,7 +104,9 @@ class LabelEfficiency:
         step, bundle = self.plan.initialisations[name], self.plan.screening_bundle
         start = {}
         if step.pretraining is not None:
-            start = {"start": self._pretrain(step.pretraining, self.plan.pretraining_seed(seed)) / "checkpoint_last.pt"}
+            start = {
+                "pretrained_checkpoint": self._pretrain(step.pretraining, self.plan.pretraining_seed(seed)) / "checkpoint_last.pt"
+            }
         cell = f"{_file_name(name)}/{fraction:g}/seed_{seed}"
         labels = {"label_fraction": fraction, "label_seed": seed, "seed": seed}
         trained = self.runs.run(cell, bundle, ["train", *self.plan.overlays, *step.overlays], {**step.arguments, **start, **labels})
@@ -118,7 +120,7 @@ class LabelEfficiency:
         }
         exams = next(iter(next(iter(tables.values())).values()))
         slices = {"all": np.ones(len(exams), bool)}
-        held_out = exams["site"].isin(self.arguments.get("held_out", ())).to_numpy()
+        held_out = exams["site"].isin(self.arguments.get("held_out_sites", ())).to_numpy()
         if held_out.any() and not held_out.all():
             slices |= {"held-out centres": held_out, "other centres": ~held_out}
         figures = [

@@ -38,7 +38,7 @@ class StudyPlan:
     """A study of initialisations x shares of the labels x seeds.
 
         {"pretraining_bundle": "bundles/nasal_pretraining", "screening_bundle": "bundles/npc_screening",
-         "overlays": ["phantom"], "arguments": {"held_out": ["centre C"]},
+         "overlays": ["phantom"], "arguments": {"held_out_sites": ["centre C"]},
          "pretrainings": {"NasVLM": {}, "CLIP": {"overlays": ["per_image_clip"]}},
          "initialisations": {"NasVLM": {"pretraining": "NasVLM", "overlays": ["full_finetuning"]},
                              "random weights": {"overlays": ["from_scratch"]}},

@@ -29,10 +29,10 @@ CHECKPOINTS = ("checkpoint_best", "checkpoint_last")
 """Files of a training whose hashes its run carries, as tags such as checkpoint_best.sha256; the first is the model."""
 CHECKPOINT_TAG, DIGEST_TAG = "checkpoint", "checkpoint.sha256"
 MODEL_TYPE = "monai_bundle"
-_LEAST_DIGITS = 8
+_MIN_DIGITS = 8
 
 
-def hand_over(spool: Spool, output_dir: Path, recipe: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
+def spool_model(spool: Spool, output_dir: Path, recipe: Mapping[str, Any], tags: Mapping[str, Any]) -> None:
     """Put the bundle folder of a finished training into its spool: the store gets it as a LoggedModel when it has time.
 
         MLmodel                        MLflow's description, written when it is sent
@@ -56,7 +56,7 @@ def hand_over(spool: Spool, output_dir: Path, recipe: Mapping[str, Any], tags: M
     if not files:
         return
     try:
-        folder = spool.place_for("model")
+        folder = spool.new_artifact_path("model")
         digests = {f"{path.stem}.sha256": sha256_of(path) for path in files}
         iteration = torch.load(files[0], map_location="cpu", weights_only=True, mmap=True)["iteration"]
         _bundle_folder(folder, files[0], recipe)
@@ -94,7 +94,7 @@ def log_model(client: mlflow.MlflowClient, run_id: str, folder: Path, tags: Mapp
     Args:
         client: of the store, which has the run's metrics already.
         run_id: the training's run.
-        folder: as `hand_over` made it.
+        folder: as `spool_model` made it.
         tags: of the model.
         step: iteration of its checkpoint.
 
@@ -213,8 +213,8 @@ def find_runs(client: mlflow.MlflowClient, checkpoint: str | Path) -> list[tuple
         UserError: neither a file nor digits of a SHA-256.
     """
     digest = sha256_of(checkpoint) if Path(checkpoint).is_file() else str(checkpoint).lower()
-    if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_DIGITS},64}}", digest):
-        raise UserError(f"{checkpoint} is neither a file nor {_LEAST_DIGITS} to 64 digits of a SHA-256 (0-9, a-f)")
+    if not re.fullmatch(rf"[0-9a-f]{{{_MIN_DIGITS},64}}", digest):
+        raise UserError(f"{checkpoint} is neither a file nor {_MIN_DIGITS} to 64 digits of a SHA-256 (0-9, a-f)")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = []
     for name in CHECKPOINTS:

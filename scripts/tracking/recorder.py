@@ -18,7 +18,7 @@ from scripts.tracking import facts
 from scripts.tracking.address import store_address
 from scripts.tracking.exits import ExitWatch
 from scripts.tracking.meter import EngineMeter, scalars
-from scripts.tracking.models import hand_over
+from scripts.tracking.models import spool_model
 from scripts.tracking.sender import unsent_id
 from scripts.tracking.spool import DISK_FULL, ENDED, Spool, now
 from scripts.tracking.words import config_names, description, run_name
@@ -195,7 +195,7 @@ class MLflowTracker:
         for spool in backlog:
             if spool.folder != self._spool.folder and spool.is_abandoned():
                 logger.warning("MLflow: the run in %s was killed by process %s; marked KILLED", spool.folder, spool.owner["pid"])
-                spool.own()
+                spool.acquire()
                 spool.end("KILLED")
         self._open = True
         self._describe(resumed)
@@ -234,7 +234,7 @@ class MLflowTracker:
                 )
             if alive is None:
                 logger.warning("MLflow: resuming a run of host %s, which cannot be seen from here", spool.owner["host"])
-        spool.own()
+        spool.acquire()
         spool.append("resume")
         return spool
 
@@ -285,7 +285,7 @@ class MLflowTracker:
         self._spool.end(status)
         self._running = False
         if status == "FINISHED" and self._kind == "training":
-            hand_over(self._spool, self.output_dir, self._recipe, self.tags)
+            spool_model(self._spool, self.output_dir, self._recipe, self.tags)
         done = self._worker.flush(min(self.wait, KILLED_WAIT_SECONDS) if status == "KILLED" else self.wait)
         self._conclude(status, done)
 
@@ -374,7 +374,7 @@ class MLflowTracker:
         if self._open:
             inner = Path(folder) / name
             try:
-                path = self._spool.place_for(inner.name)
+                path = self._spool.new_artifact_path(inner.name)
                 write(path)
             except OSError as error:
                 if error.errno not in DISK_FULL:

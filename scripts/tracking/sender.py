@@ -197,7 +197,7 @@ class Sender:
                 self._raise_if_passing(error, sent)
             else:
                 raise
-            self.spool.refuse(record, _words(error))
+            self.spool.quarantine(record, _words(error))
             logger.warning("MLflow would not take a record, set aside in %s: %s", self.spool.folder, _words(error))
 
     def _raise_if_passing(self, error: MlflowException, sent: dict[str, Any]) -> None:
@@ -318,7 +318,7 @@ def send_folder(folder: Path) -> list[str]:
         return [f"{folder} holds no tracked run (looked for run.json, */run.json and mlflow_spool/*/run.json)"]
     for spool in spools:
         if spool.is_abandoned():
-            spool.own()
+            spool.acquire()
             spool.end("KILLED")
         elif spool.status not in ENDED:
             owner = spool.owner
@@ -329,7 +329,7 @@ def send_folder(folder: Path) -> list[str]:
         try:
             count = Sender(spool).send()
             logger.info("%s: sent %d records to %s", spool.folder, count, without_secrets(spool.run["tracking_uri"]))
-            spool.tidy()
+            spool.cleanup()
         except (StoreAway, RunGone) as error:
             left.append(f"{spool.folder}: {spool.waiting()} records wait for {spool.run['tracking_uri']}: {error}")
     return [str(without_secrets(line)) for line in left]

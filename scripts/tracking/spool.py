@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-MOST_KEPT = 64 * 2**20
+MAX_KEPT = 64 * 2**20
 """Bytes of records that stay in memory while the disk is full."""
 
 
@@ -59,7 +59,7 @@ class Spool:
         folder.mkdir(parents=True)
         write_json_atomically(folder / "run.json", {"key": key, "started": now(), **run})
         spool = cls(folder)
-        spool.own()
+        spool.acquire()
         return spool
 
     @classmethod
@@ -85,7 +85,7 @@ class Spool:
     def _owner(self) -> dict[str, Any]:
         return json.loads((self.folder / "owner.json").read_text())
 
-    def own(self) -> None:
+    def acquire(self) -> None:
         """Make this process the one that writes the log."""
         self._cut_torn_line()
         write_json_atomically(self.folder / "owner.json", {"process": facts.process(), "status": "RUNNING"})
@@ -122,19 +122,19 @@ class Spool:
                 while self._kept:
                     self._kept = self._kept[os.write(self._file, self._kept) :]
             except OSError as error:
-                if error.errno not in DISK_FULL or len(self._kept) > MOST_KEPT:
+                if error.errno not in DISK_FULL or len(self._kept) > MAX_KEPT:
                     raise
                 if not waiting:
                     logger.warning("MLflow: records stay in memory until there is room in %s (%s)", self.folder, error)
 
-    def place_for(self, name: str) -> Path:
+    def new_artifact_path(self, name: str) -> Path:
         """Where to write a file that is to become an artifact; `add_file` then hands it over."""
         folder = self.folder / "files" / uuid.uuid4().hex[:12]
         folder.mkdir(parents=True)
         return folder / name
 
     def add_file(self, path: Path, artifact_folder: str) -> None:
-        """Hand over a file written at a `place_for`; it is deleted once the store has it."""
+        """Hand over a file written at a `new_artifact_path`; it is deleted once the store has it."""
         self.append("artifact", file=str(path.relative_to(self.folder)), folder=artifact_folder)
 
     def sync(self) -> None:
@@ -172,7 +172,7 @@ class Spool:
                 offset += len(line)
                 yield json.loads(line), offset
 
-    def refuse(self, record: dict[str, Any], reason: str) -> None:
+    def quarantine(self, record: dict[str, Any], reason: str) -> None:
         """Set aside a record that the store will not take, so that those behind it can pass."""
         with (self.folder / "refused.jsonl").open("a") as file:
             file.write(json.dumps({**record, "reason": reason}) + "\n")
@@ -185,7 +185,7 @@ class Spool:
             self.append_all([{key: value for key, value in record.items() if key != "reason"} for record in refused])
             path.unlink()
 
-    def tidy(self) -> None:
+    def cleanup(self) -> None:
         """Drop log and copies if the run has ended and the store has all of it; a few hundred bytes stay for
         `--resume`.
         """

@@ -45,7 +45,7 @@ def description(
         configs: as `config_names` gives them.
         data: as `tracking_facts.datalist_facts` gives them, or None.
         seed: of the run, or None.
-        settings: flattened config; `checkpoint` or else `start` is what the run began with.
+        settings: flattened config; `checkpoint` or else `pretrained_checkpoint` is what the run began with.
     """
     parts = [kind.capitalize()]
     if "bundle" in tags:
@@ -58,7 +58,7 @@ def description(
         parts.append(f" on {data['name']} ({sizes})")
     if seed is not None:
         parts.append(f", seed {seed}")
-    start = settings.get("checkpoint") or settings.get("start")
+    start = settings.get("checkpoint") or settings.get("pretrained_checkpoint")
     if start:
         parts.append(f", from {start}")
     return "".join(parts) + "."

@@ -11,7 +11,7 @@ from scripts.tracking.spool import Spool
 logger = logging.getLogger(__name__)
 
 INTERVAL = 1.0
-LONGEST_PAUSE = 30.0
+MAX_PAUSE = 30.0
 
 
 class Worker(threading.Thread):
@@ -36,7 +36,7 @@ class Worker(threading.Thread):
         while not self._stopping:
             self._send()
             self._tried.set()
-            self._wake.wait(min(LONGEST_PAUSE, INTERVAL * 2 ** max(0, self._failures - 1)))
+            self._wake.wait(min(MAX_PAUSE, INTERVAL * 2 ** max(0, self._failures - 1)))
             self._wake.clear()
 
     def _send(self) -> None:
@@ -74,7 +74,7 @@ class Worker(threading.Thread):
             spool = self.backlog.pop(0)
             try:
                 count = Sender(spool).send()
-                spool.tidy()
+                spool.cleanup()
                 if count:
                     logger.info("MLflow: sent %d records of an earlier run, %s (%s)", count, spool.folder.name, spool.status)
             except (StoreAway, RunGone) as error:

@@ -25,7 +25,7 @@ class LoadEndoscopyd(MapTransform, Randomizable):
 
         Compose([LoadEndoscopyd(keys="images", size=224, max_images=8), NormalizeHalfd(keys="images")])
 
-    Adds `image_places`, the place of each of the N in the record's list, and `views`, their `EndoscopyView`s, which bring heat
+    Adds `image_indices`, the place of each of the N in the record's list, and `views`, their `EndoscopyView`s, which bring heat
     maps, masks and boxes back to native pixels. A picture that cannot be read is left out with a warning, another takes its
     place if there is one.
 
@@ -64,11 +64,11 @@ class LoadEndoscopyd(MapTransform, Randomizable):
     def _read(self, paths: Sequence[str], key: Hashable) -> dict[Hashable, Any]:
         seen: dict[int, tuple[Tensor, EndoscopyView | None]] = {}
         faults: list[str] = []
-        for place in self._order(len(paths)):
+        for index in self._order(len(paths)):
             if len(seen) == self.max_images:
                 break
             try:
-                seen[place] = self._seen(paths[place])
+                seen[index] = self._seen(paths[index])
             except ReadError as error:
                 faults.append(str(error))
         if not seen:
@@ -78,8 +78,8 @@ class LoadEndoscopyd(MapTransform, Randomizable):
         for fault in faults:
             logger.warning("an image is left out of its exam: %s", fault)
         places = sorted(seen)
-        views = {} if self.cache else {"views": [seen[place][1] for place in places]}
-        return {key: torch.stack([seen[place][0] for place in places]), "image_places": places, **views}
+        views = {} if self.cache else {"views": [seen[index][1] for index in places]}
+        return {key: torch.stack([seen[index][0] for index in places]), "image_indices": places, **views}
 
     def _seen(self, path: str) -> tuple[Tensor, EndoscopyView | None]:
         if self.cache is None:
@@ -98,7 +98,7 @@ class LoadEndoscopyd(MapTransform, Randomizable):
         if self.subset == "random":
             return self.R.permutation(count).tolist()
         first = np.linspace(0, count, min(count, self.max_images), endpoint=False).astype(int).tolist()
-        return first + [place for place in range(count) if place not in first]
+        return first + [index for index in range(count) if index not in first]
 
 
 class RandExamAffined(MapTransform, Randomizable):

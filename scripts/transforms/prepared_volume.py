@@ -8,7 +8,7 @@ import torch
 from monai.transforms import Randomizable
 
 from scripts.files.read_error import ReadError
-from scripts.preparation.volume import SMALLEST, SPACING, prepare_volume, read_prepared
+from scripts.preparation.volume import MIN_SIZE, SPACING, prepare_volume, read_prepared
 from scripts.readers.volume import merge_labels, read_anatomies, read_volume
 
 
@@ -42,7 +42,7 @@ class LoadPreparedd(Randomizable):
         room = [side - least for side, least in zip(shape, size, strict=True)]
         if min(room) < 0:
             found, wanted = (" x ".join(map(str, sides)) for sides in (shape, size))
-            raise ReadError(record["image"], f"has {found} voxels, fewer than {wanted}: prepare it with --smallest {wanted}")
+            raise ReadError(record["image"], f"has {found} voxels, fewer than {wanted}: prepare it with --min_size {wanted}")
         if self.random:
             self.randomize(room)
             start = self._start
@@ -60,7 +60,7 @@ class PrepareVolumed:
     Args:
         lookup, known: label of the segmentation -> anatomy value, and the labels that its table names, see `merge_labels`.
         spacing: mm in x, y, z.
-        smallest: voxels (D, H, W) that the result has at least.
+        min_size: voxels (D, H, W) that the result has at least.
 
     Returns (when called): the record with `image` float32 [1, D, H, W] in [0, 1], `anatomy_mask` uint8 [1, D, H, W], and what the
     way back needs: `prepared_affine` (voxel (z, y, x) -> mm), `native_shape` and `native_affine`.
@@ -74,16 +74,16 @@ class PrepareVolumed:
         lookup: np.ndarray,
         known: Collection[int],
         spacing: Sequence[float] = SPACING,
-        smallest: Sequence[int] = SMALLEST,
+        min_size: Sequence[int] = MIN_SIZE,
     ) -> None:
-        self.lookup, self.known, self.spacing, self.smallest = lookup, frozenset(known), tuple(spacing), tuple(smallest)
+        self.lookup, self.known, self.spacing, self.min_size = lookup, frozenset(known), tuple(spacing), tuple(min_size)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         record = dict(data)
         volume = read_volume(record["image"])
         labels = read_anatomies(record["anatomy_mask"], volume)
         anatomies = merge_labels(record["anatomy_mask"], labels, self.lookup, self.known)
-        prepared = prepare_volume(volume, anatomies, self.spacing, self.smallest)
+        prepared = prepare_volume(volume, anatomies, self.spacing, self.min_size)
         return {
             **record,
             "image": torch.from_numpy(prepared.scaled())[None],

@@ -7,7 +7,7 @@ from typing import Any
 from scripts.files.errors import UserError
 from scripts.networks import FVLM, AFLoc, ExamClassifier, ImageEncoder, NasVLM, TextEncoder
 from scripts.weights.fvlm import build_fvlm
-from scripts.weights.model_file import check_preprocessing, filled, read_state
+from scripts.weights.model_file import check_preprocessing, load_weights, read_state
 from scripts.weights.nasvlm import build_exam_encoder, build_nasvlm
 
 EXAM_ENCODER = frozenset({"image_encoder", "patch_level", "attention_size"})
@@ -29,7 +29,7 @@ def load_afloc(path: str | Path, report_length: int | None = None, preprocessing
     state = read_state(Path(path), {"image_encoder", "text_encoder"})
     check_preprocessing(path, state, preprocessing)
     text_encoder = TextEncoder(state["text_encoder"], report_length=report_length)
-    return filled(path, AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder), state)
+    return load_weights(path, AFLoc(ImageEncoder(**state["image_encoder"]), text_encoder), state)
 
 
 def load_fvlm(path: str | Path, preprocessing: dict[str, Any] | None = None) -> FVLM:
@@ -41,7 +41,7 @@ def load_fvlm(path: str | Path, preprocessing: dict[str, Any] | None = None) -> 
         Path(path), {"volume_encoder", "text_encoder", "embedding_size", "text_pooling", "pooling_heads", "anatomies"}
     )
     check_preprocessing(path, state, preprocessing)
-    return filled(path, build_fvlm(state), state)
+    return load_weights(path, build_fvlm(state), state)
 
 
 def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None, unseen: Collection[str] = ()) -> NasVLM:
@@ -61,14 +61,14 @@ def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None, u
     seen = sorted(set(unseen) & set(state.get("preprocessing", {}).get("centres", ())))
     if seen:
         raise UserError(
-            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out names: figures of a held-out centre would not be "
-            "those of an unseen one. Pretrain with the same held_out, or take the centre out of it"
+            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site would not be "
+            "those of an unseen one. Pretrain with the same held_out_sites, or take the centre out of it"
         )
-    return filled(path, build_nasvlm(state), state)
+    return load_weights(path, build_nasvlm(state), state)
 
 
 def load_exam_classifier(path: str | Path, preprocessing: dict[str, Any] | None = None) -> ExamClassifier:
     """Build an `ExamClassifier` from a checkpoint of ours. `path`, `preprocessing` and what is raised as for `load_nasvlm`."""
     state = read_state(Path(path), EXAM_ENCODER | {"classes", "prototypes"})
     check_preprocessing(path, state, preprocessing)
-    return filled(path, ExamClassifier(build_exam_encoder(state), state["classes"], prototypes=state["prototypes"]), state)
+    return load_weights(path, ExamClassifier(build_exam_encoder(state), state["classes"], prototypes=state["prototypes"]), state)

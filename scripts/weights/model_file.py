@@ -27,7 +27,7 @@ def check_preprocessing(path: str | Path, state: dict[str, Any], preprocessing: 
         )
 
 
-def filled(path: str | Path, network: Network, state: dict[str, Any]) -> Network:
+def load_weights(path: str | Path, network: Network, state: dict[str, Any]) -> Network:
     """The network with the file's weights, in evaluation mode."""
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state["network"].items()}

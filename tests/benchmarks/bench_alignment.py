@@ -31,7 +31,7 @@ ALIGNMENTS = {
     "plain": plain_alignment,
     "plain, no copies": partial(plain_alignment, copies=False),
 }
-LARGEST_PLAIN_BATCH = 48  # at 128 the plain loop wants about 100 GiB
+MAX_PLAIN_BATCH = 48  # at 128 the plain loop wants about 100 GiB
 TARGETS = {
     (16, "ours"): "<= 1.5x floor",
     (16, "plain"): ">= 1.7x, <= 1/4 of its memory",
@@ -102,7 +102,7 @@ def main(batches: tuple[int, ...] = (16, 48, 128), side: int = 38, width: int = 
         for kind, copies in (("plain", True), ("plain, no copies", False)):
             wanted = plain_alignment_bytes(batch, side * side, width, words, copies)
             free = psutil.virtual_memory().available
-            if batch > LARGEST_PLAIN_BATCH or wanted * 1.1 > free:
+            if batch > MAX_PLAIN_BATCH or wanted * 1.1 > free:
                 notes.append(f"batch {batch}, {kind}: left out; wants about {wanted / GIB:.1f} GiB, {free / GIB:.1f} are free")
             else:
                 kinds.append(kind)

@@ -53,8 +53,8 @@ def make_store(folder: Path, runs: int) -> tuple[str, list[str]]:
             history = history.assign(timestamp=steps, run_uuid=run, is_nan=False)
             history.to_sql("metrics", connection, if_exists="append", index=False)
             history.iloc[STEPS - 1 :: STEPS].to_sql("latest_metrics", connection, if_exists="append", index=False)
-            values = [str(number if place < 10 else place) for place in range(PARAMS)]
-            params = pd.DataFrame({"key": [f"setting_{place}" for place in range(PARAMS)], "value": values, "run_uuid": run})
+            values = [str(number if position < 10 else position) for position in range(PARAMS)]
+            params = pd.DataFrame({"key": [f"setting_{position}" for position in range(PARAMS)], "value": values, "run_uuid": run})
             params.to_sql("params", connection, if_exists="append", index=False)
             _write_files(artifacts / run / "artifacts", history, rng)
     return address, ids

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.losses import FVLMLoss
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 from scripts.reports.by_anatomy.prompts import read_anatomy_prompts
 from scripts.reports.tokens.text_models import train_text_model
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
@@ -88,7 +88,7 @@ def encode_padded(network: FVLM, encoded: dict[str, Tensor]) -> Tensor:
     """Embeddings of texts that all go through BERT at 384 tokens, [T, D] of length 1."""
     padded = {key: torch.nn.functional.pad(value, (0, PADDED - value.shape[1])) for key, value in encoded.items()}
     states = network.text_encoder.bert(padded["tokens"], attention_mask=padded["attention_mask"]).last_hidden_state
-    return unit_length(network.text_encoder.projection(states[:, 0]))
+    return l2_normalize(network.text_encoder.projection(states[:, 0]))
 
 
 def make_plain_zero_shot(network: FVLM, tokenizer: TextTokenizer, image: Tensor, mask: Tensor):

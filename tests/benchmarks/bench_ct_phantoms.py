@@ -36,7 +36,7 @@ SPACING, SHAPE, BLOCK = np.array([4.0, 4.0, 6.0]), (96, 72, 76), (4, 4, 4)
 LABELS, ORGANS = list(FINDINGS), list(IDS)
 ORGAN_OF = torch.tensor([ORGANS.index(finding.anatomy) for finding in FINDINGS.values()])
 CONFIGS = Path(__file__).resolve().parents[2] / "bundles" / "ct_anatomy_zeroshot" / "configs"
-LOWEST_HU, RANGE_HU = -1150.0, 1500.0
+MIN_HU, RANGE_HU = -1150.0, 1500.0
 BATCH = 24
 
 
@@ -76,7 +76,7 @@ def sample(seed: int, split: str, index: int) -> Sample:
     return Sample(
         statistics.astype(np.float32),
         np.array([case.labels.get(label, np.nan) for label in LABELS], np.float32),
-        statistics_network()(((volume - LOWEST_HU) / RANGE_HU).clamp(0, 1)[None, None])[0].half().numpy(),
+        statistics_network()(((volume - MIN_HU) / RANGE_HU).clamp(0, 1)[None, None])[0].half().numpy(),
         F.max_pool3d(members.float(), BLOCK).bool().numpy(),
     )
 

@@ -95,7 +95,7 @@ def make_batch(sizes: Sizes, side: int, device: str) -> tuple[Tensor, dict[str, 
         "attention_mask": torch.ones_like(tokens),
         "sentence_index": sentence_index,
         "sentence_region": region,
-        "sentence_finding": (sentence_index % 4).where(sentence_mask, -1),
+        "statement_id": (sentence_index % 4).where(sentence_mask, -1),
     }
     images = torch.rand(int(image_mask.sum()), 3, side, side, generator=generator)
     return images.to(device), {key: value.to(device) for key, value in inputs.items()}
@@ -124,7 +124,7 @@ def make_step(kind: str, sizes: Sizes, paper_size: bool = False, device: str = "
         mask = inputs["sentence_index"] >= 0
         sentences = torch.stack(said) * mask[..., None]
         report, _ = network.sentence_pooling(sentences, mask)
-        regions, findings = inputs["sentence_region"], inputs["sentence_finding"]
+        regions, findings = inputs["sentence_region"], inputs["statement_id"]
         texts = ExamTexts(F.normalize(report, dim=-1), sentences, mask, regions, findings)
         return rest(exams, texts)["loss"] + region_loss("plain", exams, texts)
 

@@ -68,17 +68,17 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        films, place = Path(folder) / "films", Workspace(Path(folder) / "label_studio")
+        films, workspace = Path(folder) / "films", Workspace(Path(folder) / "label_studio")
         write_films(films)
-        with running(place, PORT) as url:
-            client = connect(place, url)
+        with running(workspace, PORT) as url:
+            client = connect(workspace, url)
 
             def send() -> None:
-                push(client, place, films, PROJECT, datalist=films / "datalist.json")
+                push(client, workspace, films, PROJECT, datalist=films / "datalist.json")
 
             first, again = timed(send), timed(send)
             submit_all(client, next(iter(client.projects.list(title=PROJECT))).id)
-            back = timed(lambda: pull(client, place, PROJECT, Path(folder) / "reviewed"))
+            back = timed(lambda: pull(client, workspace, PROJECT, Path(folder) / "reviewed"))
     rows = [["push", f"{first:.1f}", "<= 30"], ["push again", f"{again:.1f}", ""], ["pull", f"{back:.1f}", "<= 20"]]
     print_table(f"{FILMS:,} films of {SIDE} x {SIDE} with {len(DRAWN)} masks each", ["", "seconds", "target"], rows)
 

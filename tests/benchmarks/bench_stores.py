@@ -55,7 +55,7 @@ def measure(name: str, address: str, runs: int, steps: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(address)
         number = client.create_experiment(experiment, artifact_location=Path(folder).as_uri())
-        names = [f"train/measure_{place}" for place in range(METRICS)]
+        names = [f"train/measure_{index}" for index in range(METRICS)]
         called, clock, processor = 0.0, time.perf_counter(), time.process_time()
         for run in range(runs):
             tracker = MLflowTracker(experiment, Path(folder) / str(run), tracking_uri=address, params={"lr": 0.1}, wait=600)

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, zoom
 
-from scripts.preparation.volume import MARGIN, SMALLEST, SPACING, STEPS, WINDOW, PreparedVolume, prepare_volume, read_prepared
+from scripts.preparation.volume import MARGIN, MIN_SIZE, SPACING, STEPS, WINDOW, PreparedVolume, prepare_volume, read_prepared
 from scripts.readers.volume import read_anatomies, read_volume
 from tests.benchmarks.measure import GIB, extra_memory, print_table, seconds
 
 RAW, SMALL_RAW = (512, 512, 300), (64, 64, 32)
 NATIVE = np.diag([-0.7, -0.7, 1.0, 1.0])
-HALF = tuple(slice(side // 4, side // 4 + side // 2) for side in SMALLEST)
+HALF = tuple(slice(side // 4, side // 4 + side // 2) for side in MIN_SIZE)
 
 
 def make_raw(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +68,7 @@ def make_plain(image: Path, mask: Path) -> Callable[[], None]:
             for found, more in zip(np.nonzero(anatomies), MARGIN, strict=True)
         )
         scaled = np.clip((values[part] - WINDOW[0]) / (WINDOW[1] - WINDOW[0]), 0, 1).astype(np.float32)
-        missing = [max(0, least - side) for least, side in zip(SMALLEST, scaled.shape, strict=True)]
+        missing = [max(0, least - side) for least, side in zip(MIN_SIZE, scaled.shape, strict=True)]
         padding = [(count // 2, count - count // 2) for count in missing]
         np.save(image.with_name("plain.npy"), np.pad(scaled, padding))
         np.save(image.with_name("plain_mask.npy"), np.pad(anatomies[part].astype(np.uint8), padding))
@@ -77,8 +77,8 @@ def make_plain(image: Path, mask: Path) -> Callable[[], None]:
 
 
 def make_prepared() -> PreparedVolume:
-    values, anatomies = (array.T for array in make_raw(SMALLEST[::-1]))
-    fractions = np.random.default_rng(1).random(SMALLEST)  # as resampling leaves them
+    values, anatomies = (array.T for array in make_raw(MIN_SIZE[::-1]))
+    fractions = np.random.default_rng(1).random(MIN_SIZE)  # as resampling leaves them
     return PreparedVolume(np.rint((values + fractions).clip(*WINDOW) * STEPS).astype(np.int16), anatomies, np.eye(4), WINDOW)
 
 
@@ -129,7 +129,7 @@ def print_formats(folder: Path) -> None:
         size = f"{path.stat().st_size / 2**20:.1f}"
         rows.append([name, size, *(f"{times[key] * 1000:.0f}" for key in ("write", "read", "window")), ""])
     columns = ["format", "MiB", "write ms", "read ms", "read a window ms", "target"]
-    print_table(f"Formats of one prepared volume, {' x '.join(map(str, SMALLEST))}", columns, rows)
+    print_table(f"Formats of one prepared volume, {' x '.join(map(str, MIN_SIZE))}", columns, rows)
 
 
 def print_preparation(folder: Path, repeats: int = 2) -> None:

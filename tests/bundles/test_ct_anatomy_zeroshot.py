@@ -31,7 +31,7 @@ def raw(tmp_path_factory):
 @pytest.fixture(scope="module")
 def prepared(raw):
     folder = raw.parent.parent / "ct"
-    prepare_datalist(raw, folder, "wide", spacing=(8, 8, 10), smallest=(48, 48, 56), workers=1)
+    prepare_datalist(raw, folder, "wide", spacing=(8, 8, 10), min_size=(48, 48, 56), workers=1)
     return folder
 
 

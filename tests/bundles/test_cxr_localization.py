@@ -9,7 +9,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from scripts.datalists.datalist import case_id, load_datalist, save_datalist
-from scripts.engines.localization_evaluator import finding_mask
+from scripts.engines.image_evaluator import finding_mask
 from scripts.phantoms.cxr import write_phantoms
 from scripts.predictions.masks import read_mask
 from scripts.predictions.predictions import read_predictions

@@ -132,8 +132,8 @@ def test_inference_in_the_images_own_pixels(evaluated, trained, exams, tmp_path)
     record = load_datalist(exams / "datalist.json").split("test")[0]
     folder = tmp_path / "exam"
     folder.mkdir()
-    for place, image in enumerate(record["images"]):
-        shutil.copy(image, folder / f"{place}.png")
+    for index, image in enumerate(record["images"]):
+        shutil.copy(image, folder / f"{index}.png")
     (folder / "broken.png").write_bytes(b"no picture")  # after the digits: the others keep their places
     where = ["--checkpoint", trained / "checkpoint_last.pt", "--exams", folder, "--prompts", exams / "prompts.json"]
     NASAL.run(("inference", "phantom"), *where, "--image_size", 64, "--output_dir", tmp_path / "out")
@@ -168,15 +168,15 @@ def test_ablations_train(exams, tmp_path, change):
 
 
 def test_held_out_centres_are_pretrained_without(exams, tmp_path):
-    parser = workflow(exams, tmp_path, held_out=["centre A", "centre C"]).parser
+    parser = workflow(exams, tmp_path, held_out_sites=["centre A", "centre C"]).parser
     for part in ("train", "validate"):
         assert {record["site"] for record in parser.get_parsed_content(f"{part}#dataset").data} == {"centre B"}
     handlers = parser.get_parsed_content("train#handlers")
     (kept,) = (handler.preprocessing for handler in handlers if isinstance(handler, CheckpointHandler))
     assert kept["held_out"] == ["centre A", "centre C"] and kept["centres"] == ["centre B"]
     with pytest.raises((UserError, RuntimeError)) as caught:
-        workflow(exams, tmp_path, held_out=["center A"])
-    assert "held_out names center A" in str(caught.value) + str(caught.value.__cause__)
+        workflow(exams, tmp_path, held_out_sites=["center A"])
+    assert "held_out_sites names center A" in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_an_exam_whose_report_is_its_impression_alone_is_evaluated(exams):

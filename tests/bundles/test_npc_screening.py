@@ -47,7 +47,7 @@ def shared(exams, tmp_path_factory):
 @pytest.fixture(scope="module")
 def probed(shared, start, tmp_path_factory):
     output = tmp_path_factory.mktemp("train")
-    SCREENING.run(("train", "phantom", "linear_probe"), *shared, *SMALL, "--start", start, "--output_dir", output)
+    SCREENING.run(("train", "phantom", "linear_probe"), *shared, *SMALL, "--pretrained_checkpoint", start, "--output_dir", output)
     return output
 
 
@@ -88,13 +88,13 @@ def test_a_linear_probe_changes_the_head_alone(probed, start):
 
 @pytest.mark.slow
 def test_fine_tuning_changes_the_encoder_and_resumes(exams, start, tmp_path):
-    workflow(exams, tmp_path, "full_finetuning", start=str(start), screening_task="nor_vs_rest", max_epochs=1).run()
+    workflow(exams, tmp_path, "full_finetuning", pretrained_checkpoint=str(start), screening_task="nor_vs_rest", max_epochs=1).run()
     once = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     assert once["classes"] == ["NOR", "BH or NPC"]
     before = torch.load(start, weights_only=True)["network"]
     moved = [key for key, value in once["network"].items() if key in before and not torch.equal(value, before[key])]
     assert any("layer1" in key for key in moved) and "exam_encoder.image_encoder.report_head.weight" in moved
-    options = {"start": str(start), "screening_task": "nor_vs_rest", "max_epochs": 2, "resume": True}
+    options = {"pretrained_checkpoint": str(start), "screening_task": "nor_vs_rest", "max_epochs": 2, "resume": True}
     workflow(exams, tmp_path, "full_finetuning", **options).run()
     assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["iteration"] == 2 * once["iteration"]
 
@@ -126,8 +126,8 @@ def test_inference_tells_class_confidence_and_deciding_images(evaluated, probed,
     record = load_datalist(exams / "datalist.json").split("test")[0]
     folder = tmp_path / "exam"
     folder.mkdir()
-    for place, image in enumerate(record["images"]):
-        (folder / f"{place}.png").symlink_to(image)
+    for index, image in enumerate(record["images"]):
+        (folder / f"{index}.png").symlink_to(image)
     where = ["--checkpoint", probed / "checkpoint_best.pt", "--exams", folder, "--output_dir", tmp_path / "out"]
     SCREENING.run(("inference", "phantom"), *where, "--image_size", 64)
     (case,) = read_predictions(tmp_path / "out")
@@ -149,13 +149,15 @@ def test_two_ranks_train_from_random_weights(shared, tmp_path):
 
 
 def test_every_validation_exam_is_validated_once(exams, start, tmp_path):
-    flow = workflow(exams, tmp_path, "linear_probe", start=str(start))
+    flow = workflow(exams, tmp_path, "linear_probe", pretrained_checkpoint=str(start))
     seen = [name for batch in flow.parser.get_parsed_content("validate#dataloader") for name in batch["case_ids"]]
     assert sorted(seen) == sorted(case["exam_id"] for case in load_datalist(exams / "datalist.json").split("validation"))
 
 
 def test_classes_may_begin_as_their_signs(exams, start, tmp_path):
-    flow = workflow(exams, tmp_path, "linear_probe", start=str(start), head_prompts="nasal", screening_task="npc_vs_rest")
+    flow = workflow(
+        exams, tmp_path, "linear_probe", pretrained_checkpoint=str(start), head_prompts="nasal", screening_task="npc_vs_rest"
+    )
     network, directions = (flow.parser.get_parsed_content(name) for name in ("network_def", "head_directions"))
     assert network.classes[1] == "NPC" and network.prototypes == [2, 2]
     assert not network.head.weight[0].any() and not network.head.bias.any()  # what is left when no sign speaks
@@ -173,11 +175,11 @@ def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
     with pytest.raises(RuntimeError) as caught:
         parser.get_parsed_content("network_def")
     assert "held_out ['centre A'] (now ['centre C'])" in str(caught.value) + str(caught.value.__cause__)
-    parser.update({"held_out": "centre A"})
+    parser.update({"held_out_sites": "centre A"})
     parser.parse(reset=True)
     with pytest.raises(RuntimeError) as caught:
         parser.get_parsed_content("network_def")
-    assert "held_out must be a list of centres, got 'centre A'" in str(caught.value) + str(caught.value.__cause__)
+    assert "held_out_sites must be a list of centres, got 'centre A'" in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_a_pretraining_that_saw_a_held_out_centre_is_no_start(exams, start, tmp_path):
@@ -187,24 +189,24 @@ def test_a_pretraining_that_saw_a_held_out_centre_is_no_start(exams, start, tmp_
     torch.save(state, tmp_path / "pretrained" / start.name)
     with pytest.raises((UserError, RuntimeError)) as caught:
         workflow(exams, tmp_path, "linear_probe", start=str(tmp_path / "pretrained" / start.name)).run()
-    assert "was pretrained on exams of centre C, which held_out names" in str(caught.value) + str(caught.value.__cause__)
+    assert "was pretrained on exams of centre C, which held_out_sites names" in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
-    assert not workflow(exams, tmp_path, "linear_probe", start=str(start)).check_properties()
+    assert not workflow(exams, tmp_path, "linear_probe", pretrained_checkpoint=str(start)).check_properties()
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"screening_task": "cancer"}, "screening_task must be"),
-        ({"held_out": ["centre A", "centre B"]}, "no exam of class"),
-        ({"held_out": ["center C"]}, "held_out names center C"),
+        ({"held_out_sites": ["centre A", "centre B"]}, "no exam of class"),
+        ({"held_out_sites": ["center C"]}, "held_out_sites names center C"),
         ({"image_size": 96}, "image_size 64 (now 96)"),
-        ({"start": "nowhere.pt"}, "no checkpoint at nowhere.pt"),
+        ({"pretrained_checkpoint": "nowhere.pt"}, "no checkpoint at nowhere.pt"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_anything_runs(exams, start, tmp_path, options, says):
     with pytest.raises((UserError, RuntimeError)) as caught:
-        workflow(exams, tmp_path, "linear_probe", **{"start": str(start), **options}).run()
+        workflow(exams, tmp_path, "linear_probe", **{"pretrained_checkpoint": str(start), **options}).run()
     assert says in str(caught.value) + str(caught.value.__cause__)

@@ -33,8 +33,8 @@ def lay_out_hospital(shared_data, folder):
     rows = ["Exam,Patient,Report,Split"]
     for sequence, report in LARYNX.items():
         frames = sorted(p for p in (shared_data / "endoscopy" / "vocalfolds" / sequence).glob("*.png") if "label" not in p.name)
-        for place, frame in enumerate(frames):
-            exam = f"{sequence}-{place % 2}"
+        for index, frame in enumerate(frames):
+            exam = f"{sequence}-{index % 2}"
             (folder / "images" / exam).mkdir(parents=True, exist_ok=True)
             shutil.copy(frame, folder / "images" / exam / frame.name)
         rows += [f'{sequence}-{exam},{sequence},"{report}",{SPLITS[sequence]}' for exam in (0, 1)]

@@ -93,9 +93,9 @@ def test_a_screening_starts_from_a_registered_pretraining(store):
     parser = ConfigParser()
     parser.read_config([Bundle("npc_screening").folder / "configs" / f"{name}.json" for name in ("train", "phantom")])
     # No exam is at hand here to tell which centres there are.
-    parser.update({"start": "models:/nasal_pretraining@champion", "tracking_uri": store, "unseen_centres": []})
+    parser.update({"pretrained_checkpoint": "models:/nasal_pretraining@champion", "tracking_uri": store, "unseen_sites": []})
     pretrained = parser.get_parsed_content("pretrained").state_dict()
     own = torch.load(phantom("nasal_pretraining"), weights_only=True)["network"]
     assert all(torch.equal(pretrained[name], value) for name, value in own.items())
-    parser.update({"start": None})
-    assert parser.get_parsed_content("start_weights") is None
+    parser.update({"pretrained_checkpoint": None})
+    assert parser.get_parsed_content("pretrained_weights") is None

@@ -28,7 +28,7 @@ def faults_of(folder, content) -> list[tuple[str, str, str, str]]:
         load_datalist(write(folder, content))
     for fault in caught.value.faults:
         assert str(fault) in str(caught.value) and "\n" not in str(fault)
-        assert fault.reason and fault.way_out and fault.file == str(folder / "datalist.json")
+        assert fault.reason and fault.hint and fault.file == str(folder / "datalist.json")
     return [(fault.kind, fault.split, fault.record, fault.key) for fault in caught.value.faults]
 
 
@@ -299,8 +299,8 @@ def test_a_fault_is_one_line_with_all_that_is_needed(tmp_path):
     with pytest.raises(DatalistError) as caught:
         load_datalist(write(tmp_path, cxr(test=[film(1, labels={"A": 2})])))
     (fault,) = caught.value.faults
-    way_out = "give 0 (absent) or 1 (present), leave uncertain labels out"
-    assert str(fault) == f"{tmp_path}/datalist.json, test, s1, labels[A] = 2: is neither 0 nor 1; {way_out}"
+    hint = "give 0 (absent) or 1 (present), leave uncertain labels out"
+    assert str(fault) == f"{tmp_path}/datalist.json, test, s1, labels[A] = 2: is neither 0 nor 1; {hint}"
 
 
 def test_many_faults_are_grouped_counted_and_capped(tmp_path):
@@ -314,7 +314,7 @@ def test_many_faults_are_grouped_counted_and_capped(tmp_path):
     assert lines[3] == "bad label (60):" and lines[-1] == "  ... 10 more" and len(lines) == 55
     write_faults(tmp_path / "faults.csv", faults)
     table = (tmp_path / "faults.csv").read_text().splitlines()
-    assert table[0] == "kind,file,split,record,key,value,reason,way_out" and len(table) == 62 and "x" * 500 in table[-1]
+    assert table[0] == "kind,file,split,record,key,value,reason,hint" and len(table) == 62 and "x" * 500 in table[-1]
 
 
 @pytest.mark.parametrize(

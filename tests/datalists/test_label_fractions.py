@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.datalists.datalist import Datalist
-from scripts.datalists.label_fractions import known_centres, label_fraction, outside_centres
+from scripts.datalists.label_fractions import known_sites, label_fraction, outside_sites
 from scripts.files.errors import UserError
 
 RECORDS = [{"exam_id": str(n), "patient_id": f"p{n // 2}", "label": ("NOR", "BH", "NPC")[n // 2 % 3]} for n in range(600)]
@@ -43,12 +43,12 @@ def test_bad_input_is_refused():
 def test_held_out_centres_are_left_out_and_must_be_known():
     records = [{"exam_id": "1", "site": "B"}, {"exam_id": "2", "site": "A"}, {"exam_id": "3"}]
     cases = Datalist(Path("datalist.json"), "nasal", "", {"training": records, "test": [{"exam_id": "4", "site": "C"}]}, "0" * 64)
-    assert known_centres(cases, ["C", "A"]) == ["A", "C"]  # one that the test split alone has is known
-    assert [record["exam_id"] for record in outside_centres(cases, "training", ["A", "C"])] == ["1", "3"]
-    assert outside_centres(cases, "training", []) == records
-    with pytest.raises(UserError, match="held_out names b, center A, which no exam comes from: it has A, B, C"):
-        outside_centres(cases, "training", ["A", "center A", "b"])
+    assert known_sites(cases, ["C", "A"]) == ["A", "C"]  # one that the test split alone has is known
+    assert [record["exam_id"] for record in outside_sites(cases, "training", ["A", "C"])] == ["1", "3"]
+    assert outside_sites(cases, "training", []) == records
+    with pytest.raises(UserError, match="held_out_sites names b, center A, which no exam comes from: it has A, B, C"):
+        outside_sites(cases, "training", ["A", "center A", "b"])
     with pytest.raises(UserError, match="test holds no exam outside"):
-        outside_centres(cases, "test", ["C"])
+        outside_sites(cases, "test", ["C"])
     with pytest.raises(UserError, match="must be a list"):
-        known_centres(cases, "A")
+        known_sites(cases, "A")

@@ -10,9 +10,9 @@ import torch
 from scripts.engines import ExamEvaluator, ExamInference, calibrate_exams
 from scripts.figures import ExamEmbeddingFile
 from scripts.files.errors import UserError
-from scripts.inferers import ExamCalibration, ExamFindings, ExamLocalizer
-from scripts.inferers.exam_calibration import LEAST_LESIONS, SIGMAS
-from scripts.loading.dataset import Cases
+from scripts.inferers import ExamCalibration, ExamLocalizer, ExamPromptClassifier
+from scripts.inferers.exam_calibration import MIN_LESIONS, SIGMAS
+from scripts.loading.dataset import PassThroughCollate
 from scripts.predictions.masks import write_mask
 from scripts.predictions.predictions import PredictionWriter, read_predictions
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
@@ -33,7 +33,7 @@ def findings(tmp_path_factory):
     folder = write_text_model(tmp_path_factory.mktemp("text_model"))
     network = new_network(folder).eval()
     localizer = ExamLocalizer(network, TextTokenizer(folder, max_tokens=32), size=64)
-    return ExamFindings(localizer, PROMPTS, ["NOR", "NPC"])
+    return ExamPromptClassifier(localizer, PROMPTS, ["NOR", "NPC"])
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def cases(tmp_path):
                 "findings": found,
             },
             "images": torch.rand(2, 3, 64, 64, generator=generator),
-            "image_places": [0, 2],
+            "image_indices": [0, 2],
             "views": [Letterbox(SHAPE, 64)] * 2,
             "sentences": told,
             "rejected": [],
@@ -66,7 +66,7 @@ def cases(tmp_path):
 
 
 def test_rows_follow_from_the_embeddings(findings, cases):
-    engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration())
+    engine = ExamEvaluator("cpu", [PassThroughCollate()(cases)], findings, ExamCalibration())
     engine.run()
     output = engine.state.output
     localizer = findings.localizer
@@ -97,7 +97,7 @@ def test_heat_maps_are_smoothed_as_the_calibration_says(findings, cases):
     exam = localizer.encode_exams(cases[0]["images"], torch.arange(2)[None])
     polyp, clear = localizer.encode_sentences([SENTENCES[2], SENTENCES[3]])
     for smoothing, sigma in (({}, localizer.sigma), ({"polyp": 3.0}, 3.0), ({"polyp": 0.0}, 0.0)):
-        engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration(smoothing=smoothing))
+        engine = ExamEvaluator("cpu", [PassThroughCollate()(cases)], findings, ExamCalibration(smoothing=smoothing))
         engine.run()
         heat = localizer.heat_maps(exam, polyp[None], clear[None], sigma)[0, 1, 0].numpy()
         assert np.allclose(engine.state.output["answers"][0][2].heat, Letterbox(SHAPE, 64).to_native(heat), atol=1e-6)
@@ -105,7 +105,7 @@ def test_heat_maps_are_smoothed_as_the_calibration_says(findings, cases):
 
 def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, cases):
     cases[0]["sentences"] = []
-    engine = ExamEvaluator("cpu", [Cases()(cases)], findings, ExamCalibration())
+    engine = ExamEvaluator("cpu", [PassThroughCollate()(cases)], findings, ExamCalibration())
     engine.run()
     output = engine.state.output
     assert output["patients"] == ["b"] and len(output["exams"]) == len(output["reports"]) == 1
@@ -115,10 +115,10 @@ def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, case
 
 
 def test_calibration_needs_findings_with_a_place(findings, cases):
-    fitted = calibrate_exams(findings, [Cases()(cases)], torch.device("cpu"))
+    fitted = calibrate_exams(findings, [PassThroughCollate()(cases)], torch.device("cpu"))
     assert set(fitted.thresholds) == {"polyp"} and -0.5 <= fitted.heat_cut <= 0.9 and fitted.smoothing == {}
     with pytest.raises(UserError, match="box or mask"):
-        calibrate_exams(findings, [Cases()(cases[1:])], torch.device("cpu"))
+        calibrate_exams(findings, [PassThroughCollate()(cases[1:])], torch.device("cpu"))
 
 
 def test_calibration_learns_how_a_finding_is_smoothed(findings, cases):
@@ -133,9 +133,11 @@ def test_calibration_learns_how_a_finding_is_smoothed(findings, cases):
     usual = max(SIGMAS, key=lambda sigma: np.linalg.norm(peak(sigma) - peak(SIGMAS[0])))
     assert not truth[tuple(peak(usual))]
     write_mask(Path(cases[0]["record"]["findings"][0]["mask"]), truth)
-    many = [case | {"case_id": f"{case['case_id']}{number}"} for number in range(LEAST_LESIONS) for case in cases]
+    many = [case | {"case_id": f"{case['case_id']}{number}"} for number in range(MIN_LESIONS) for case in cases]
     localizer = ExamLocalizer(findings.localizer.network, findings.localizer.tokenizer, size=64, sigma=usual)
-    fitted = calibrate_exams(ExamFindings(localizer, PROMPTS, ["NOR", "NPC"]), [Cases()(many)], torch.device("cpu"))
+    fitted = calibrate_exams(
+        ExamPromptClassifier(localizer, PROMPTS, ["NOR", "NPC"]), [PassThroughCollate()(many)], torch.device("cpu")
+    )
     assert truth[tuple(peak(fitted.smoothing["polyp"]))]
 
 
@@ -144,7 +146,7 @@ def test_inference_marks_what_reaches_its_threshold(findings, cases, tmp_path, t
     calibration = ExamCalibration(thresholds={"polyp": threshold})
     embeddings = ExamEmbeddingFile(tmp_path)
     writer = PredictionWriter(tmp_path, "nasal", MODEL)
-    ExamInference("cpu", [Cases()(cases)], findings, calibration, writer, val_handlers=[embeddings]).run()
+    ExamInference("cpu", [PassThroughCollate()(cases)], findings, calibration, writer, val_handlers=[embeddings]).run()
     for answer in read_predictions(tmp_path):
         classes, polyps = answer["findings"][:2], answer["findings"][2:]
         assert [entry["label"] for entry in classes] == ["NOR", "NPC"]
@@ -159,4 +161,4 @@ def test_inference_marks_what_reaches_its_threshold(findings, cases, tmp_path, t
 
 def test_prompts_without_wordings_are_named(findings):
     with pytest.raises(UserError, match="BH, NPC, polyp"):
-        ExamFindings(findings.localizer, {**PROMPTS, "polyp": {"positive": ["A polyp."]}}, ["NOR", "BH"])
+        ExamPromptClassifier(findings.localizer, {**PROMPTS, "polyp": {"positive": ["A polyp."]}}, ["NOR", "BH"])

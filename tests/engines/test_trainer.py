@@ -34,9 +34,9 @@ def loss(images, texts):
 def batches(count=2, size=4, scale=1.0):
     generator = torch.Generator().manual_seed(2)
     result = []
-    for place in range(count):
+    for index in range(count):
         images, targets = torch.randn(size, 3, generator=generator), torch.randn(size, 1, generator=generator)
-        names = [f"s{place * size + number}" for number in range(size)]
+        names = [f"s{index * size + number}" for number in range(size)]
         result.append({"images": images * scale, "inputs": {"targets": targets * scale}, "case_ids": names})
     return result
 

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from scripts.export import export_bundle
 from scripts.export.bundle import SUMS
 from scripts.export.configs import stand_alone_configs
-from scripts.export.rules import LARGEST, faults_of, too_large
+from scripts.export.rules import MAX_BYTES, faults_of, too_large
 from scripts.files.errors import UserError
 from tests.export.trial import BUNDLES, ROOT
 
@@ -185,10 +185,10 @@ def test_faults_are_told_all_at_once(copy):
 
 def test_files_above_the_zoos_limit_are_named(tmp_path):
     (tmp_path / "models").mkdir()
-    for name, size in (("small.pt", LARGEST), ("large.pt", LARGEST + 1)):
+    for name, size in (("small.pt", MAX_BYTES), ("large.pt", MAX_BYTES + 1)):
         with open(tmp_path / "models" / name, "wb") as file:
             file.truncate(size)
-    assert too_large(tmp_path) == {"models/large.pt": LARGEST + 1}
+    assert too_large(tmp_path) == {"models/large.pt": MAX_BYTES + 1}
 
 
 def test_all_bundles_are_tried():

@@ -10,7 +10,7 @@ from ignite.engine import Engine
 
 from scripts.figures import ExamMaps, FilmMaps, TrainingHeatMaps, VolumeMaps
 from scripts.files.read_error import ReadError
-from scripts.inferers import AnatomyClassifier, ExamFindings, ExamLocalizer, PhraseLocalizer
+from scripts.inferers import AnatomyClassifier, ExamLocalizer, ExamPromptClassifier, PhraseLocalizer
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.predictions.masks import write_mask
 from scripts.reports.by_anatomy.prompts import FindingPrompts
@@ -34,18 +34,18 @@ class Figures(list):
 
 @pytest.fixture
 def records(tmp_path):
-    films = [np.random.default_rng(place).integers(0, 255, (50, 40 + place), np.uint8) for place in range(5)]
-    for place, film in enumerate(films):
-        cv2.imwrite(str(tmp_path / f"{place}.png"), film)
+    films = [np.random.default_rng(index).integers(0, 255, (50, 40 + index), np.uint8) for index in range(5)]
+    for index, film in enumerate(films):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), film)
     (tmp_path / "2.png").write_bytes(b"torn")
     findings = [
         [{"label": "mass", "text": "left mass"}],  # says not where
         [{"label": "scar", "text": "no place"}, {"label": "cyst", "text": "left cyst", "boxes": [[3, 4, 10, 12]]}],
-        *([{"label": "edema", "text": f"edema {place}", "boxes": [[1, 1, 9, 9]]}] for place in (2, 3, 4)),
+        *([{"label": "edema", "text": f"edema {index}", "boxes": [[1, 1, 9, 9]]}] for index in (2, 3, 4)),
     ]
     return [
-        {"study_id": f"s{place}", "patient_id": f"p{place}", "image": str(tmp_path / f"{place}.png"), "findings": found}
-        for place, found in enumerate(findings)
+        {"study_id": f"s{index}", "patient_id": f"p{index}", "image": str(tmp_path / f"{index}.png"), "findings": found}
+        for index, found in enumerate(findings)
     ]
 
 
@@ -137,7 +137,7 @@ def test_exams_show_the_image_with_the_finding(tmp_path):
     def read(record):
         generator = torch.Generator().manual_seed(5)
         views = [Letterbox((40, 60), 64)] * 2
-        return {**record, "images": torch.rand(2, 3, 64, 64, generator=generator), "image_places": [0, 2], "views": views}
+        return {**record, "images": torch.rand(2, 3, 64, 64, generator=generator), "image_indices": [0, 2], "views": views}
 
     folder = small_nasvlm.write_text_model(tmp_path / "text")
     network = small_nasvlm.new_network(folder)
@@ -147,6 +147,6 @@ def test_exams_show_the_image_with_the_finding(tmp_path):
         "polyp": {"positive": [SENTENCES[2]], "negative": [SENTENCES[3]]},
     }
     localizer = functools.partial(ExamLocalizer, network, TextTokenizer(folder, max_tokens=32), size=64)
-    (panel,) = ExamMaps(records, read, lambda: ExamFindings(localizer(), prompts, ["NOR", "NPC"]))(torch.device("cpu"))
+    (panel,) = ExamMaps(records, read, lambda: ExamPromptClassifier(localizer(), prompts, ["NOR", "NPC"]))(torch.device("cpu"))
     assert panel["title"] == "polyp (polyp)" and np.array_equal(panel["mask"], truth) and panel["heat"].shape == (40, 60)
     assert ExamMaps(records[:1], read, None)(torch.device("cpu")) == []

@@ -80,7 +80,7 @@ def published_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for key, value in tensors.items():
         kind = key.removeprefix("pooling.projection_")
         if kind != key:
-            published |= {f"vision_projs.{place}.{kind}": part for place, part in enumerate(value)}
+            published |= {f"vision_projs.{index}.{kind}": part for index, part in enumerate(value)}
         else:
             published[published_name(key)] = value
     return published

@@ -47,16 +47,16 @@ def test_windows_hold_their_anatomies_and_are_shared(parts):
     classifier = AnatomyClassifier(*parts, PROMPTS, window=(16, 32, 32))
     _, mask = volume()
     shared = classifier.windows(mask)
-    assert sorted(place for _, places in shared for place in places) == [0, 1, 2]
+    assert sorted(index for _, places in shared for index in places) == [0, 1, 2]
     assert [places for _, places in shared] == [[0, 1], [2]]
     own = AnatomyClassifier(*parts, PROMPTS, window=(16, 32, 32), published=True).windows(mask)
     assert [places for _, places in own] == [[0], [1], [2]]
     for window, places in shared + own:
         assert all(part.stop - part.start >= least for part, least in zip(window, (16, 32, 32), strict=True))
-        for place in places:
-            left_out = (mask == place + 1).sum() - (mask[window] == place + 1).sum()
+        for index in places:
+            left_out = (mask == index + 1).sum() - (mask[window] == index + 1).sum()
             # The published windows count an organ's extent one voxel short: the first anatomy is larger than its window.
-            assert (left_out > 0) == (place == 0 and (window, places) in own)
+            assert (left_out > 0) == (index == 0 and (window, places) in own)
 
 
 def test_probability_is_a_softmax_over_both_sides(parts):

@@ -5,14 +5,14 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from scripts.inferers.calibration import fit_probability, standing
+from scripts.inferers.image_calibration import fit_probability, similarity_zscore
 
 
 def test_a_similarity_is_measured_among_the_reference_films_of_its_own_phrase():
     """Cosines of the reference films with the first phrase: 1, 0, -1; with the second, twice as long: 0, 1, 0."""
     reference = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     phrases = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    found = standing(torch.tensor([[0.5, 1.0], [-1.0, 0.0]]), reference, phrases)
+    found = similarity_zscore(torch.tensor([[0.5, 1.0], [-1.0, 0.0]]), reference, phrases)
     # Means 0 and 1/3, deviations 1 and sqrt(1/3).
     expected = torch.tensor([[0.5, 2 / 3 * 3**0.5], [-1.0, -1 / 3 * 3**0.5]])
     torch.testing.assert_close(found, expected)

@@ -2,19 +2,19 @@
 
 import pandas as pd
 
-from scripts.inferers.exam_calibration import LEAST_LESIONS, ExamCalibration, choose_smoothing
+from scripts.inferers.exam_calibration import MIN_LESIONS, ExamCalibration, choose_smoothing
 
 
-def lesions(label, hits, count=LEAST_LESIONS):
+def lesions(label, hits, count=MIN_LESIONS):
     """A row for each lesion and sigma; `hits` of the lesions are hit, by sigma."""
     return [
-        {"label": label, "sigma": sigma, "pointing": float(place < hit)} for sigma, hit in hits.items() for place in range(count)
+        {"label": label, "sigma": sigma, "pointing": float(index < hit)} for sigma, hit in hits.items() for index in range(count)
     ]
 
 
 def test_a_finding_keeps_the_usual_sigma_unless_another_hits_more():
     rows = lesions("spur", {1.0: 6, 2.0: 5, 3.0: 2}) + lesions("polyp", {1.0: 8, 2.0: 8, 3.0: 4})
-    rows += lesions("rare", {1.0: 9, 2.0: 0, 3.0: 0}, count=LEAST_LESIONS - 1)
+    rows += lesions("rare", {1.0: 9, 2.0: 0, 3.0: 0}, count=MIN_LESIONS - 1)
     assert choose_smoothing(pd.DataFrame(rows), 2.0) == {"spur": 1.0}
     assert choose_smoothing(pd.DataFrame(rows), 3.0) == {"spur": 1.0, "polyp": 1.0}
 

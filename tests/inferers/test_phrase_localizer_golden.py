@@ -32,38 +32,38 @@ def film(folder, name):
 def films_at_hand(request, afloc_golden, afloc_facts):
     """Number and folder of each film: the slim copy holds two of the four."""
     slim = afloc_golden / "setA" / "images"
-    return [(place, slim) for place, name in enumerate(afloc_facts["image_files"]) if (slim / name).is_file()]
+    return [(index, slim) for index, name in enumerate(afloc_facts["image_files"]) if (slim / name).is_file()]
 
 
 def test_prompts(afloc_numbers, afloc_facts, localizer):
     embeddings = localizer.encode_phrases(list(afloc_facts["prompts"]))
-    for place, embedding in enumerate(embeddings):
-        afloc_numbers.near(f"inf_teg_{place}", embedding[None], atol=1e-5)
+    for index, embedding in enumerate(embeddings):
+        afloc_numbers.near(f"inf_teg_{index}", embedding[None], atol=1e-5)
 
 
 def test_heat_maps(request, afloc_numbers, afloc_facts, localizer, afloc_golden):
     phrases = localizer.encode_phrases(list(afloc_facts["prompts"]))
-    for place, folder in films_at_hand(request, afloc_golden, afloc_facts):
-        image = film(folder, afloc_facts["image_files"][place])
-        afloc_numbers.near(f"inf_img_{place}", image[0, 0])
+    for index, folder in films_at_hand(request, afloc_golden, afloc_facts):
+        image = film(folder, afloc_facts["image_files"][index])
+        afloc_numbers.near(f"inf_img_{index}", image[0, 0])
         films = localizer.encode_films(image)
-        afloc_numbers.near(f"inf_ieg_{place}", films.report, atol=1e-5)
+        afloc_numbers.near(f"inf_ieg_{index}", films.report, atol=1e-5)
         heat = localizer.heat_maps(films, phrases)[0]
         for prompt in range(len(phrases)):
-            afloc_numbers.near(f"inf_heat_{place}_{prompt}", heat[prompt], atol=1e-5)
+            afloc_numbers.near(f"inf_heat_{index}_{prompt}", heat[prompt], atol=1e-5)
 
 
 def test_zero_shot_probabilities(afloc_numbers, afloc_facts, localizer):
     pairs = afloc_facts["prompt_pairs"]
     prompts = {positive: {"positive": [positive], "negative": [negative]} for positive, negative in pairs}
     classifier = ZeroShotClassifier(localizer, prompts, scale=None)
-    sides = classifier.sides()
-    afloc_numbers.near("zs_pos", sides[0], atol=1e-5)
-    afloc_numbers.near("zs_neg", sides[1], atol=1e-5)
-    films = torch.from_numpy(np.concatenate([afloc_numbers[f"inf_ieg_{place}"] for place in range(4)]))
-    both = torch.stack([classifier.compare(films, sides), classifier.compare(films, sides.flip(0))], -1)
+    prompt_embeddings = classifier.prompt_embeddings()
+    afloc_numbers.near("zs_pos", prompt_embeddings[0], atol=1e-5)
+    afloc_numbers.near("zs_neg", prompt_embeddings[1], atol=1e-5)
+    films = torch.from_numpy(np.concatenate([afloc_numbers[f"inf_ieg_{index}"] for index in range(4)]))
+    both = torch.stack([classifier.compare(films, prompt_embeddings), classifier.compare(films, prompt_embeddings.flip(0))], -1)
     afloc_numbers.near("zs_multi", both, atol=1e-5)
-    afloc_numbers.near("zs_single", (films @ sides[0].T).softmax(-1), atol=1e-5)
+    afloc_numbers.near("zs_single", (films @ prompt_embeddings[0].T).softmax(-1), atol=1e-5)
 
 
 def test_smoothed_similarity_is_the_published_one(golden):

@@ -38,7 +38,7 @@ class RandKeepTwod(MapTransform, Randomizable):
 
 
 def records(numbers):
-    return [{"study_id": f"s{place}", "patient_id": f"p{place}", "image": n} for place, n in enumerate(numbers)]
+    return [{"study_id": f"s{index}", "patient_id": f"p{index}", "image": n} for index, n in enumerate(numbers)]
 
 
 def dataset(numbers=range(10), seed=5, reader=NumberToImaged, **options):
@@ -56,21 +56,21 @@ def by_case(items):
 
 def test_an_item_depends_on_seed_epoch_and_case_alone():
     data = dataset()
-    forward = [data[20 + place] for place in range(10)]
+    forward = [data[20 + index] for index in range(10)]
     torch.manual_seed(77)
     np.random.seed(77)
     other = dataset()
-    backward = [other[20 + place] for place in reversed(range(10))][::-1]
+    backward = [other[20 + index] for index in reversed(range(10))][::-1]
     assert all(map(same, forward, backward))
     assert forward[0]["record"] == data.data[0] and forward[0]["rejected"] == []
 
     def draws(items):
         return [tuple(item["choice"]) for item in items]
 
-    kinds = draws(forward) + draws(data[30 + place] for place in range(10))
-    kinds += draws(dataset(seed=6)[20 + place] for place in range(10))
+    kinds = draws(forward) + draws(data[30 + index] for index in range(10))
+    kinds += draws(dataset(seed=6)[20 + index] for index in range(10))
     assert len(set(kinds)) == 30  # another epoch, case or seed draws anew
-    noises = [float(item["image"][0, 0]) - place for place, item in enumerate(forward)]
+    noises = [float(item["image"][0, 0]) - index for index, item in enumerate(forward)]
     assert len(set(noises)) == 10
 
 

@@ -54,13 +54,13 @@ def test_a_batch_of_one_image_twenty_images_a_broken_one_and_none(folder):
     assert reasons.keys() == {"none", "silent"}
     assert "none of the exam's 2 images can be read" in reasons["none"] and "broken.png" in reasons["none"]
     assert "no sentence outside its impression" in reasons["silent"]
-    assert [item["image_places"] for item in items[:3]] == [[0], [0, 2, 5, 7, 10, 12, 15, 17], [0, 2]]
+    assert [item["image_indices"] for item in items[:3]] == [[0], [0, 2, 5, 7, 10, 12, 15, 17], [0, 2]]
     assert batch["images"].shape == (11, 3, 32, 32) and batch["images"].dtype == torch.float32
     inputs = batch["inputs"]
     assert inputs["image_index"].tolist()[0] == [0] + [-1] * 7 and inputs["image_index"].tolist()[2] == [9, 10] + [-1] * 6
     assert inputs["sentence_index"].tolist() == [[0, -1, -1], [1, 2, 3], [1, -1, -1]]
     assert inputs["sentence_region"].tolist() == [[7, -1, -1], [7, 0, -1], [7, -1, -1]]
-    finding = inputs["sentence_finding"]
+    finding = inputs["statement_id"]
     assert finding[0, 0] == finding[1, 0] == finding[2, 0] > 0 and finding[1, 1] not in (-1, finding[1, 0])
     assert finding[1, 2] == -1
     assert len(inputs["tokens"]) == 4
@@ -73,8 +73,8 @@ def test_a_batch_of_one_image_twenty_images_a_broken_one_and_none(folder):
 def test_training_draws_afresh_every_epoch_and_alike_every_run(folder):
     data = dataset([record(folder, "twenty", range(20))], "random", drop_chance=0.5, shuffle=True)
     first, second, again = data[0], data[1], dataset(data.data, "random", drop_chance=0.5, shuffle=True)[0]
-    assert first["image_places"] == again["image_places"] != second["image_places"]
-    assert first["image_places"] == sorted(first["image_places"]) and len(set(first["image_places"])) == 8
+    assert first["image_indices"] == again["image_indices"] != second["image_indices"]
+    assert first["image_indices"] == sorted(first["image_indices"]) and len(set(first["image_indices"])) == 8
     assert first["sentences"] == again["sentences"]
     drawn = [tuple(sentence.text for sentence in data[epoch]["sentences"]) for epoch in range(40)]
     assert min(map(len, drawn)) == 1 and max(map(len, drawn)) == 3 and len(set(drawn)) > 6

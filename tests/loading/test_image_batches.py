@@ -3,7 +3,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from scripts.loading.image_batches import FilmCollate, VisionLanguageCollate
+from scripts.loading.image_batches import ImageCollate, ImageRecordCollate
 from scripts.reports.tokens.text_models import train_text_model
 from scripts.reports.tokens.tokenizers import ReportTokenizer
 from scripts.transforms.captions import Captiond
@@ -58,7 +58,7 @@ def test_an_empty_report_is_refused(chance, report):
 def test_a_batch_holds_images_texts_and_names(tokenizer):
     reports = ["lungs are clear", "small left effusion. no pneumothorax"]
     rejected = item(2, rejected=[("s9", "cut short")]) | {"report": reports[1], "image": MetaTensor(torch.ones(1, 2, 2))}
-    batch = VisionLanguageCollate(tokenizer)([item(1, reports[0]), {"rejected": [("s8", "empty")]}, rejected])
+    batch = ImageCollate(tokenizer)([item(1, reports[0]), {"rejected": [("s8", "empty")]}, rejected])
     assert type(batch["images"]) is torch.Tensor and batch["images"][:, 0, 0, 0].tolist() == [1, 1]
     assert batch["images"].shape == (2, 1, 2, 2) and batch["case_ids"] == ["s1", "s2"]
     assert batch["rejected"] == [("s8", "empty"), ("s9", "cut short")]
@@ -70,14 +70,14 @@ def test_a_batch_holds_images_texts_and_names(tokenizer):
 def test_films_keep_their_way_back():
     boxes = [Letterbox((4, 8), 2), Letterbox((8, 4), 2)]
     items = [item(number, image_letterbox=box) for number, box in enumerate(boxes)]
-    batch = FilmCollate()([items[0], {"rejected": [("s8", "empty")]}, items[1]])
+    batch = ImageRecordCollate()([items[0], {"rejected": [("s8", "empty")]}, items[1]])
     assert batch["images"].shape == (2, 1, 2, 2) and batch["images"][1].unique().tolist() == [1]
     assert batch["letterboxes"] == boxes and batch["records"] == [{"study_id": "s0"}, {"study_id": "s1"}]
     assert batch["case_ids"] == ["s0", "s1"] and batch["rejected"] == [("s8", "empty")]
 
 
 def test_a_batch_without_a_good_case(tokenizer):
-    for collate in (VisionLanguageCollate(tokenizer), FilmCollate()):
+    for collate in (ImageCollate(tokenizer), ImageRecordCollate()):
         assert collate([{"rejected": [("s1", "a")]}, {"rejected": [("s2", "b")]}]) == {
             "case_ids": [],
             "rejected": [("s1", "a"), ("s2", "b")],

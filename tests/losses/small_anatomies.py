@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from scripts.networks import AnatomyEmbeddings, AnatomyTexts
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 
 PATIENTS, ANATOMIES = 4, 3
 CASES = ["all there", "anatomy absent on a rank", "all normal", "one patient only"]
@@ -21,8 +21,8 @@ class Small(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
 
     def forward(self, images, texts, present, normal, text_ids):
-        volumes = AnatomyEmbeddings(unit_length(self.image(images)), present, self.temperature)
-        return volumes, AnatomyTexts(unit_length(self.text(texts)), normal, text_ids)
+        volumes = AnatomyEmbeddings(l2_normalize(self.image(images)), present, self.temperature)
+        return volumes, AnatomyTexts(l2_normalize(self.text(texts)), normal, text_ids)
 
 
 def batch(case):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scripts.networks import ExamEmbeddings, ExamTexts
 from scripts.networks.exam_pooling import GatedAttentionPooling
-from scripts.networks.fvlm import unit_length
+from scripts.networks.fvlm import l2_normalize
 
 PATCHES, WIDTH = 3, 5
 
@@ -66,11 +66,11 @@ class SmallNasVLM(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[ExamEmbeddings, ExamTexts]:
         projected = self.patch(batch.images)
-        patches = unit_length(projected) * batch.image_mask[..., None, None]
-        images = unit_length(projected.mean(2)) * batch.image_mask[..., None]
-        sentences = unit_length(self.text(batch.sentences)) * batch.sentence_mask[..., None]
+        patches = l2_normalize(projected) * batch.image_mask[..., None, None]
+        images = l2_normalize(projected.mean(2)) * batch.image_mask[..., None]
+        sentences = l2_normalize(self.text(batch.sentences)) * batch.sentence_mask[..., None]
         exam, attention = self.image_pooling(images, batch.image_mask)
         report, _ = self.sentence_pooling(sentences, batch.sentence_mask)
         temperature = (-self.logit_scale).exp()
-        exams = ExamEmbeddings(unit_length(exam), images, patches, batch.image_mask, attention, temperature)
-        return exams, ExamTexts(unit_length(report), sentences, batch.sentence_mask, batch.regions, batch.findings)
+        exams = ExamEmbeddings(l2_normalize(exam), images, patches, batch.image_mask, attention, temperature)
+        return exams, ExamTexts(l2_normalize(report), sentences, batch.sentence_mask, batch.regions, batch.findings)

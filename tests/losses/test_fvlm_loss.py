@@ -6,7 +6,7 @@ import torch.distributed as dist
 from torch import nn
 
 from scripts.losses import FVLMLoss
-from scripts.losses.fvlm_loss import Lessons, anatomy_losses, pair_targets, soft_targets
+from scripts.losses.fvlm_loss import CoTeachingOutputs, anatomy_losses, pair_targets, soft_targets
 from scripts.networks import AnatomyEmbeddings, AnatomyTexts
 from tests.losses.small_anatomies import CASES, Small, batch
 from tests.ranks import run_ranks
@@ -50,13 +50,13 @@ def test_loss_by_hand():
     present, normal = torch.ones(3, 1, dtype=torch.bool), torch.tensor([[False], [True], [True]])
     scores = texts[:, 0].T / 0.5
     targets = torch.tensor([[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]], dtype=torch.float64)
-    forth = -(targets * scores.log_softmax(1)).sum(1).mean()
-    back = -(targets * scores.T.log_softmax(1)).sum(1).mean()
+    image_to_text = -(targets * scores.log_softmax(1)).sum(1).mean()
+    text_to_image = -(targets * scores.T.log_softmax(1)).sum(1).mean()
     volumes = AnatomyEmbeddings(images, present, torch.tensor(0.5))
     losses = FVLMLoss()(volumes, AnatomyTexts(texts, normal, torch.tensor([[3], [1], [2]])))
-    torch.testing.assert_close(losses["image_to_text"], forth)
-    torch.testing.assert_close(losses["text_to_image"], back)
-    torch.testing.assert_close(losses["loss"], (forth + back) / 2)
+    torch.testing.assert_close(losses["image_to_text"], image_to_text)
+    torch.testing.assert_close(losses["text_to_image"], text_to_image)
+    torch.testing.assert_close(losses["loss"], (image_to_text + text_to_image) / 2)
 
 
 def test_targets_without_calibration_know_only_the_own_text():
@@ -80,19 +80,19 @@ def test_an_anatomy_that_nobody_has_leaves_no_trace():
 @pytest.mark.parametrize("case", CASES)
 def test_soft_targets_by_loops(case):
     """A share of an abnormal patient's target goes to the abnormal ones by their scores; a normal one's stays."""
-    inputs, share = batch(case), 0.3
+    inputs, soft_target_weight = batch(case), 0.3
     present, ill = inputs["present"].T, (inputs["present"] & ~inputs["normal"]).T
     hard = pair_targets(inputs["present"], inputs["normal"], inputs["text_ids"]).double()
     hard /= hard.sum(2, keepdim=True).clamp_min(1)
     scores = 5 * torch.randn(hard.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    soft = soft_targets(hard, scores, ill[:, :, None] & ill[:, None], share)
+    soft = soft_targets(hard, scores, ill[:, :, None] & ill[:, None], soft_target_weight)
     torch.testing.assert_close(soft.sum(2), present.double())
     for anatomy, row in torch.cartesian_prod(*map(torch.arange, present.shape)).tolist():
         expected = hard[anatomy, row].clone()
         if ill[anatomy, row]:
             there = ill[anatomy].nonzero().flatten()
-            expected *= 1 - share
-            expected[there] += share * scores[anatomy, row, there].exp() / scores[anatomy, row, there].exp().sum()
+            expected *= 1 - soft_target_weight
+            expected[there] += soft_target_weight * scores[anatomy, row, there].exp() / scores[anatomy, row, there].exp().sum()
         torch.testing.assert_close(soft[anatomy, row], expected)
 
 
@@ -101,9 +101,9 @@ def test_lessons_by_hand():
     images = torch.eye(3, dtype=torch.float64)[:, None]
     texts = torch.tensor([[0.6, 0.8, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)[:, None]
     present, abnormal = torch.ones(3, 1, dtype=torch.bool), torch.tensor([[True], [True], [False]])
-    lesson = torch.tensor([[[0.0, 1.0, 9.0], [2.0, 0.0, 9.0], [9.0, 9.0, 0.0]]], dtype=torch.float64)
+    teacher_logits = torch.tensor([[[0.0, 1.0, 9.0], [2.0, 0.0, 9.0], [9.0, 9.0, 0.0]]], dtype=torch.float64)
     targets = torch.eye(3, dtype=torch.float64)[None]
-    losses = anatomy_losses(images, texts, torch.tensor(0.5), present, abnormal, targets, lesson, 0.5)
+    losses = anatomy_losses(images, texts, torch.tensor(0.5), present, abnormal, targets, teacher_logits, 0.5)
     scores = texts[:, 0].T / 0.5
     for found, logs, (first, second) in [
         (losses.image_to_text, scores.log_softmax(1), (1.0, 2.0)),
@@ -119,11 +119,11 @@ def test_each_network_of_a_pair_learns_from_the_copy_of_the_other():
     inputs = batch("all there")
     network, partner, copies, another = (Small(seed)(**inputs) for seed in range(4))
     loss = FVLMLoss(co_teaching_weight=0.5)
-    found = loss(*network, Lessons(partner, copies, another))
-    swapped = loss(*partner, Lessons(network, another, copies))
+    found = loss(*network, CoTeachingOutputs(partner, copies, another))
+    swapped = loss(*partner, CoTeachingOutputs(network, another, copies))
     torch.testing.assert_close(found["network_loss"], swapped["partner_loss"])
     torch.testing.assert_close(found["loss"], found["network_loss"] + found["partner_loss"])
-    changed = loss(*network, Lessons(partner, another, another))
+    changed = loss(*network, CoTeachingOutputs(partner, another, another))
     assert torch.equal(changed["network_loss"], found["network_loss"])
     assert not torch.isclose(changed["partner_loss"], found["partner_loss"])
 
@@ -131,12 +131,12 @@ def test_each_network_of_a_pair_learns_from_the_copy_of_the_other():
 @pytest.mark.parametrize("case", CASES)
 def test_no_share_is_the_plain_loss_to_the_last_bit(case):
     network, partner, copies = (Small(seed)(**batch(case)) for seed in range(3))
-    found, plain = FVLMLoss()(*network, Lessons(partner, copies, copies)), FVLMLoss()(*network)
+    found, plain = FVLMLoss()(*network, CoTeachingOutputs(partner, copies, copies)), FVLMLoss()(*network)
     assert all(torch.equal(found[name], plain[name]) for name in ("image_to_text", "text_to_image"))
     assert torch.equal(found["network_loss"], plain["loss"]) and torch.equal(found["partner_loss"], FVLMLoss()(*partner)["loss"])
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_a_share_outside_0_to_1_is_refused(share):
-    with pytest.raises(ValueError, match=f"0 to 1, got {share}"):
-        FVLMLoss(co_teaching_weight=share)
+@pytest.mark.parametrize("soft_target_weight", [-0.1, 1.1])
+def test_a_share_outside_0_to_1_is_refused(soft_target_weight):
+    with pytest.raises(ValueError, match=f"0 to 1, got {soft_target_weight}"):
+        FVLMLoss(co_teaching_weight=soft_target_weight)

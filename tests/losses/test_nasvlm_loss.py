@@ -256,11 +256,14 @@ def test_image_by_image_by_hand():
     images, _ = unpadded(exams, texts)
     owner = [exam for exam, part in enumerate(images) for _ in part]
     scores = torch.cat(images) @ texts.report.T / exams.temperature
-    forth = plain_info_nce(scores, range(6), {row: [exam] for row, exam in enumerate(owner)})
+    image_to_report = plain_info_nce(scores, range(6), {row: [exam] for row, exam in enumerate(owner)})
     mine = {exam: [row for row, other in enumerate(owner) if other == exam] for exam in range(3)}
-    back = plain_info_nce(scores.T, range(3), mine)
+    report_to_image = plain_info_nce(scores.T, range(3), mine)
     found = ImageReportLoss()(exams, texts)
-    torch.testing.assert_close(found, {"loss": (forth + back) / 2, "image_to_report": forth, "report_to_image": back})
+    torch.testing.assert_close(
+        found,
+        {"loss": (image_to_report + report_to_image) / 2, "image_to_report": image_to_report, "report_to_image": report_to_image},
+    )
 
 
 # Two ranks. Exams 0 and 1 are the first's, 2 and 3 the second's, who pads to other lengths.

@@ -14,8 +14,8 @@ from scripts.metrics.published_fvlm import published_scores
 
 def labels(label, truths, probabilities):
     return [
-        {"case_id": f"s{place}", "patient_id": f"p{place // 2}", "label": label, "truth": truth, "probability": value}
-        for place, (truth, value) in enumerate(zip(truths, probabilities, strict=True))
+        {"case_id": f"s{index}", "patient_id": f"p{index // 2}", "label": label, "truth": truth, "probability": value}
+        for index, (truth, value) in enumerate(zip(truths, probabilities, strict=True))
     ]
 
 

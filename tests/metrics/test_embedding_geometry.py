@@ -17,7 +17,7 @@ def pairs(size=9):
 
 def slow_uniformity(embeddings):
     rows = [[float(value) / math.hypot(*row) for value in row] for row in embeddings.tolist()]
-    potentials = [math.exp(-2 * math.dist(a, b) ** 2) for place, a in enumerate(rows) for b in rows[:place]]
+    potentials = [math.exp(-2 * math.dist(a, b) ** 2) for index, a in enumerate(rows) for b in rows[:index]]
     return math.log(sum(potentials) / len(potentials))
 
 

@@ -16,14 +16,14 @@ def test_ranks_by_hand():
     # Cosines with rows as exams: 1 .6 0 / 0 .8 1 / 0 0 0 (an exam that is nothing ties with everything).
     exams = torch.tensor([[1.0, 0.0], [0.0, 3.0], [0.0, 0.0]])
     reports = torch.tensor([[2.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
-    forth, back = retrieval_ranks(exams, reports)
-    assert forth.tolist() == [0, 1, 2] and back.tolist() == [0, 0, 2]
+    image_to_report, report_to_image = retrieval_ranks(exams, reports)
+    assert image_to_report.tolist() == [0, 1, 2] and report_to_image.tolist() == [0, 0, 2]
 
 
 def test_a_broken_network_finds_nothing():
     exams, reports = embeddings(0)
-    forth, back = retrieval_ranks(exams * torch.nan, reports)
-    assert forth.tolist() == back.tolist() == [39] * 40
+    image_to_report, report_to_image = retrieval_ranks(exams * torch.nan, reports)
+    assert image_to_report.tolist() == report_to_image.tolist() == [39] * 40
 
 
 def test_recalls_agree_with_the_metric_of_training():

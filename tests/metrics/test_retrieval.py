@@ -16,9 +16,9 @@ def slow_recall(images, texts, k):
 
     hits = 0
     for queries, answers in ((images, texts), (texts, images)):
-        for place, query in enumerate(queries):
-            own = cosine(query, answers[place])
-            before = sum(cosine(query, a) >= own for other, a in enumerate(answers) if other != place)
+        for index, query in enumerate(queries):
+            own = cosine(query, answers[index])
+            before = sum(cosine(query, a) >= own for other, a in enumerate(answers) if other != index)
             hits += before < k
     return hits / (2 * len(images))
 

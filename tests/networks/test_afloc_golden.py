@@ -21,7 +21,7 @@ def batch(afloc_golden, afloc_facts):
     order = afloc_facts["collate_order"]
     images = ((pixels / 255 - 0.5) / 0.5)[order, None]
     tokenizer = ReportTokenizer(afloc_golden / "setA" / "bert", max_tokens=97, published_lengths=True, pad_to_max=True)
-    return images, tokenizer([afloc_facts["reports"][place] for place in order])
+    return images, tokenizer([afloc_facts["reports"][index] for index in order])
 
 
 def new_network(afloc_golden):

@@ -81,9 +81,9 @@ def test_contributions_add_up(pooled):
     parts = pooling.contributions(levels, member, anatomy, directions)
     value_bias = pooling.attention.in_proj_bias.chunk(3)[2]
     constant = pooling.attention.out_proj(value_bias)
-    for finding, place in enumerate(anatomy.tolist()):
-        base = pooling.projection_weight[place] @ constant + pooling.projection_bias[place]
-        whole = (pooling(levels, member)[:, place] - base) @ directions[finding]
-        there = member[:, place].any(1)
+    for finding, index in enumerate(anatomy.tolist()):
+        base = pooling.projection_weight[index] @ constant + pooling.projection_bias[index]
+        whole = (pooling(levels, member)[:, index] - base) @ directions[finding]
+        there = member[:, index].any(1)
         torch.testing.assert_close(parts[there, finding].sum(1), whole[there])
-        assert not parts[:, finding][~member[:, place]].any()
+        assert not parts[:, finding][~member[:, index]].any()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from scripts.engines.batches import center_on_first_batch
 from scripts.loading.dataset import CaseDataset
-from scripts.loading.image_batches import VisionLanguageCollate
+from scripts.loading.image_batches import ImageCollate
 from scripts.networks.centering import center_at_start
 from scripts.reports.sections import report_sentences
 from scripts.reports.tokens.tokenizers import ReportTokenizer
@@ -19,10 +19,10 @@ def material(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cases")
     text_model = write_text_model(folder / "text")
     data = CaseDataset(write_cases(folder), reading())
-    items = [data[place] for place in range(CASES)]
+    items = [data[index] for index in range(CASES)]
     for item in items:
         item["report"] = ". ".join(report_sentences(item["report"]))
-    return text_model, VisionLanguageCollate(ReportTokenizer(text_model))(items)
+    return text_model, ImageCollate(ReportTokenizer(text_model))(items)
 
 
 def fresh(text_model, dropout=None):

@@ -56,10 +56,10 @@ def test_what_all_share_is_gone_anatomy_by_anatomy(network, batch):
     old, present, old_texts = embed(network, batch)
     center_at_start(network, *batch)
     features, _, texts = embed(network, batch)
-    for place in range(2):
-        mean, was = (part[present[:, place], place].mean(0) for part in (features, old))  # of those who have it
+    for index in range(2):
+        mean, was = (part[present[:, index], index].mean(0) for part in (features, old))  # of those who have it
         assert float(mean.abs().max()) < 1e-6 < 1e-2 < float(was.abs().max())
-        moved = (features - old)[:, place]
+        moved = (features - old)[:, index]
         torch.testing.assert_close(moved, moved[:1].expand_as(moved), rtol=0, atol=1e-6)
     assert float(texts.mean(0).abs().max()) < 1e-6 < 1e-2 < float(old_texts.mean(0).abs().max())
     moved = texts - old_texts

@@ -45,10 +45,10 @@ def case_inputs(case, arrays):
     text_index = torch.zeros(patients, len(ANATOMIES), dtype=torch.int64)
     for column, name in enumerate(ANATOMIES):
         if f"{name}/input_ids" in arrays:
-            for place, patient in enumerate(arrays[f"{name}/patient_ids"]):
+            for index, patient in enumerate(arrays[f"{name}/patient_ids"]):
                 text_index[patient, column] = len(tokens)
-                tokens.append(torch.from_numpy(arrays[f"{name}/input_ids"][place]))
-                masks.append(torch.from_numpy(arrays[f"{name}/attention_mask"][place]))
+                tokens.append(torch.from_numpy(arrays[f"{name}/input_ids"][index]))
+                masks.append(torch.from_numpy(arrays[f"{name}/attention_mask"][index]))
     shape = case["image_shape"]
     return golden_images(shape, case["image_seed"]), {
         "masks": golden_masks(shape[2:], case["boxes"]),
@@ -75,18 +75,18 @@ def test_tokens_features_targets_and_losses(network, cases, expected, fvlm_golde
     losses = anatomy_losses(volumes.anatomies, texts.anatomies, volumes.temperature, volumes.present, ~texts.normal, targets)
     counted = [f"{anatomy}_itc" for anatomy, counts in zip(ANATOMIES, losses.counts, strict=True) if counts]
     assert counted == expected[name]["organs_with_loss"]
-    for place, anatomy in enumerate(ANATOMIES):
+    for index, anatomy in enumerate(ANATOMIES):
         if f"{anatomy}_itc" not in counted:
-            assert losses.image_to_text[place] == losses.text_to_image[place] == 0
+            assert losses.image_to_text[index] == losses.text_to_image[index] == 0
             continue
         people = torch.from_numpy(arrays[f"{anatomy}/patient_ids"])
-        near(volumes.anatomies[people, place], arrays[f"{anatomy}/image_feat"])
-        near(texts.anatomies[people, place], arrays[f"{anatomy}/text_feat"])
-        scores = volumes.anatomies[:, place] @ texts.anatomies[:, place].T / volumes.temperature
+        near(volumes.anatomies[people, index], arrays[f"{anatomy}/image_feat"])
+        near(texts.anatomies[people, index], arrays[f"{anatomy}/text_feat"])
+        scores = volumes.anatomies[:, index] @ texts.anatomies[:, index].T / volumes.temperature
         near(scores[people][:, people], arrays[f"{anatomy}/sim_i2t"], atol=1e-6)
-        rows = targets[place][people][:, people]
+        rows = targets[index][people][:, people]
         near(rows / rows.sum(1, keepdim=True), arrays[f"{anatomy}/targets"])
-        near(torch.stack([losses.image_to_text[place], losses.text_to_image[place]]), expected[name]["i2t_t2i"][anatomy])
+        near(torch.stack([losses.image_to_text[index], losses.text_to_image[index]]), expected[name]["i2t_t2i"][anatomy])
     near(FVLMLoss()(volumes, texts)["loss"], expected[name]["loss"])
 
 

@@ -32,7 +32,7 @@ def test_embeddings(text_model, kind, level):
     assert texts.report.shape == (3, SIZE) and texts.sentences.shape == (3, 4, SIZE)
     assert exams.image_mask.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
     assert torch.equal(texts.sentence_mask, inputs["sentence_index"] >= 0)
-    assert torch.equal(texts.regions, inputs["sentence_region"]) and torch.equal(texts.findings, inputs["sentence_finding"])
+    assert torch.equal(texts.regions, inputs["sentence_region"]) and torch.equal(texts.findings, inputs["statement_id"])
     for embeddings, there in (
         (exams.exam, torch.ones(3)),
         (exams.images, exams.image_mask.float()),

@@ -56,7 +56,7 @@ def middle(affine: np.ndarray) -> np.ndarray:
 
 def prepared_of(affine: np.ndarray, **options) -> PreparedVolume:
     anatomies = ball(affine, SHAPE, middle(affine), 10)
-    options = {"smallest": SMALL, "margin": (1, 2, 2)} | options
+    options = {"min_size": SMALL, "margin": (1, 2, 2)} | options
     return prepare_volume(Volume(ramp(affine, SHAPE), affine, "ct.nii"), anatomies, **options)
 
 
@@ -84,10 +84,10 @@ def test_oblique_grids_come_out_at_exactly_the_spacing():
 
 def test_the_order_in_which_a_volume_is_stored_makes_no_difference():
     values, anatomies = ramp(LPS, SHAPE), ball(LPS, SHAPE, middle(LPS), 9)
-    first = prepare_volume(Volume(values, LPS, "a"), anatomies, smallest=SMALL)
+    first = prepare_volume(Volume(values, LPS, "a"), anatomies, min_size=SMALL)
     for codes in ("RAS", "LAS", "SPL", "AIR"):
         stored, affine = reordered(values, LPS, codes)
-        other = prepare_volume(Volume(stored, affine, "b"), reordered(anatomies, LPS, codes)[0], smallest=SMALL)
+        other = prepare_volume(Volume(stored, affine, "b"), reordered(anatomies, LPS, codes)[0], min_size=SMALL)
         assert np.array_equal(other.image, first.image) and np.array_equal(other.mask, first.mask), codes
         np.testing.assert_allclose(other.affine, first.affine, atol=1e-9)
 
@@ -95,7 +95,7 @@ def test_the_order_in_which_a_volume_is_stored_makes_no_difference():
 def test_extents_are_kept_and_sides_rounded_down():
     affine = np.diag([-0.7, -0.7, 2.2, 1.0])
     values = np.full((52, 51, 20), -500, np.int16)
-    prepared = prepare_volume(Volume(values, affine, "a"), np.ones(values.shape, np.uint8), smallest=(1, 1, 1))
+    prepared = prepare_volume(Volume(values, affine, "a"), np.ones(values.shape, np.uint8), min_size=(1, 1, 1))
     assert prepared.image.shape == (14, 35, 36)  # 44 mm / 3, 35.7 and 36.4 mm
     np.testing.assert_allclose(np.linalg.norm(prepared.affine[:3, :3], axis=0), [44 / 14, 35.7 / 35, 36.4 / 36])
     corners = (affine @ [-0.5, -0.5, -0.5, 1], prepared.affine @ [-0.5, -0.5, -0.5, 1])
@@ -105,7 +105,7 @@ def test_extents_are_kept_and_sides_rounded_down():
 def test_a_spacing_stored_in_32_bits_loses_no_voxel():
     affine = np.diag([*np.float32([0.9, 0.9, 3]), 1.0]).astype(np.float64)
     values = np.zeros((140, 20, 9), np.int16)
-    prepared = prepare_volume(Volume(values, affine, "a"), np.ones(values.shape, np.uint8), smallest=(1, 1, 1))
+    prepared = prepare_volume(Volume(values, affine, "a"), np.ones(values.shape, np.uint8), min_size=(1, 1, 1))
     assert prepared.image.shape == (9, 18, 126)
 
 
@@ -115,7 +115,7 @@ def test_crop_padding_and_window():
     anatomies = np.zeros(values.shape, np.uint8)
     anatomies[10:14, 36:38, 8:11] = 3
     margin = (2, 4, 5)
-    prepared = prepare_volume(Volume(values, affine, "a"), anatomies, smallest=(9, 8, 17), window=(-1000.0, 200.5), margin=margin)
+    prepared = prepare_volume(Volume(values, affine, "a"), anatomies, min_size=(9, 8, 17), window=(-1000.0, 200.5), margin=margin)
     crop = values[5:19, 32:40, 6:13].transpose(2, 1, 0)
     assert prepared.image.shape == (9, 8, 17)  # 7 x 8 x 14 and the padding, the odd voxel after
     assert np.array_equal(prepared.image[1:8, :, 1:15], np.clip(crop, -1000, 200.5) * STEPS)
@@ -190,7 +190,7 @@ def test_a_bright_voxel_comes_back_to_itself(grid):
     values = np.full(SHAPE, -1000, np.int16)
     values[position] = 300
     prepared = prepare_volume(
-        Volume(values, affine, "a"), ball(affine, SHAPE, middle(affine), 15), spacing=(0.4, 0.4, 0.5), smallest=(1, 1, 1)
+        Volume(values, affine, "a"), ball(affine, SHAPE, middle(affine), 15), spacing=(0.4, 0.4, 0.5), min_size=(1, 1, 1)
     )
     native = to_native(prepared.scaled(), prepared.affine, SHAPE, affine)
     assert np.unravel_index(native.argmax(), SHAPE) == position
@@ -268,7 +268,7 @@ def test_real_volumes_with_masks(shared_data):
     for path in sorted((shared_data / "ct").glob("*/seg.nii.gz")):
         volume = read_volume(path.with_name("ct.nii.gz"))
         anatomies = read_anatomies(path, volume).astype(np.uint8)
-        prepared = prepare_volume(volume, anatomies, spacing=(2.0, 2.0, 3.0), smallest=(56, 96, 128))
+        prepared = prepare_volume(volume, anatomies, spacing=(2.0, 2.0, 3.0), min_size=(56, 96, 128))
         assert set(np.unique(prepared.mask)) == set(np.unique(anatomies)), path
         assert all(side >= least for side, least in zip(prepared.image.shape, (56, 96, 128), strict=True))
         largest = int(np.bincount(anatomies.ravel())[1:].argmax()) + 1

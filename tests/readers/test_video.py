@@ -132,11 +132,11 @@ def test_real_frames_smeared_are_told_from_sharp_ones(shared_data, tmp_path):
     """Sixteen sharp frames of four larynges, every other one followed by itself smeared by 2% of its width."""
     names = [name for name in sorted((shared_data / "endoscopy" / "vocalfolds").rglob("*.png")) if "label" not in name.name]
     frames, sharp = [], []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         frame = cv2.imread(str(name))[..., ::-1]
         sharp.append(len(frames))
         frames.append(np.ascontiguousarray(frame))
-        if place % 2:
+        if index % 2:
             frames.append(np.ascontiguousarray(cv2.GaussianBlur(frame, (0, 0), 0.02 * frame.shape[1])))
     chosen = choose_frames(write_video(tmp_path / "larynx.avi", frames), 1 / RATE, 99)
     assert len(names) == 16 and set(chosen) <= set(sharp) and len(chosen) >= 14

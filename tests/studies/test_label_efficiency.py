@@ -15,8 +15,8 @@ PRETRAIN = {
 }
 TRAIN = {
     "imports": ["$from pathlib import Path"],
-    "start": None,
-    "known": "$Path(@start).read_text() if @start else 'nothing'",
+    "pretrained_checkpoint": None,
+    "known": "$Path(@pretrained_checkpoint).read_text() if @pretrained_checkpoint else 'nothing'",
     "save": "$Path(@output_dir, 'checkpoint_best.pt').write_text(@known)",
     "run": ["$@save"],
 }
@@ -40,7 +40,7 @@ def plan(tmp_path_factory):
         "pretraining_bundle": str(folder / "pretraining"),
         "screening_bundle": str(folder / "screening"),
         "overlays": [],
-        "arguments": {"held_out": ["B"]},
+        "arguments": {"held_out_sites": ["B"]},
         "pretrainings": {"words": {}},
         "initialisations": {"random": {}, "from words": {"pretraining": "words"}},
         "fractions": [0.5],

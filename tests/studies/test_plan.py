@@ -17,7 +17,7 @@ def changed(tmp_path, **keys):
 
 def test_the_plans_that_ship_are_sound_and_merge():
     plan = StudyPlan.read([CONFIGS / "label_efficiency.json", CONFIGS / "label_efficiency_phantom.json"])
-    assert plan.overlays == ("phantom",) and plan.arguments["held_out"] == ["centre C"]
+    assert plan.overlays == ("phantom",) and plan.arguments["held_out_sites"] == ["centre C"]
     assert len(plan.seeds) == 5 and plan.fractions == (0.01, 0.1, 1.0)
     for step in plan.initialisations.values():
         for overlay in step.overlays:

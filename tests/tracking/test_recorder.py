@@ -331,7 +331,7 @@ def test_sending_everything_again_changes_nothing(uri, tmp_path):
     spool.append_all(points)
     spool.append("params", values={"p": "1"})
     spool.append("dataset", name="d", path="/d.json", sha256="0" * 64, sizes={"training": 2}, context="training")
-    path = spool.place_for("note.txt")
+    path = spool.new_artifact_path("note.txt")
     path.write_text("hello")
     spool.add_file(path, "notes")
     spool.end("FINISHED")
@@ -380,6 +380,6 @@ def test_a_torn_last_line_is_cut_off(uri, tmp_path):
         file.write('{"kind": "metr')
     assert spool.waiting() == 1
     again = Spool(spool.folder)
-    again.own()
+    again.acquire()
     again.append("metrics", step=1, time=2, values={"a": 2.0})
     assert [record["step"] for record, _ in again.read(0)] == [0, 1]

@@ -29,7 +29,12 @@ def test_a_run_is_called_by_its_configs_and_seed():
 
 def test_one_sentence_says_what_a_run_is():
     data = {"name": "phantom exams", "sizes": {"training": 12, "test": 4}}
-    said = description("training", {"bundle": "npc", "version": "0.1.0"}, ["train", "linear_probe"], data, 3, {"start": "model.pt"})
+    said = description(
+        "training", {"bundle": "npc", "version": "0.1.0"}, ["train", "linear_probe"], data, 3, {"pretrained_checkpoint": "model.pt"}
+    )
     assert said == "Training of npc 0.1.0 (train with linear_probe) on phantom exams (training 12, test 4), seed 3, from model.pt."
-    assert description("evaluation", {}, [], None, None, {"start": "a.pt", "checkpoint": "b.pt"}) == "Evaluation, from b.pt."
-    assert description("training", {}, ["train"], None, None, {"start": None}) == "Training (train)."
+    assert (
+        description("evaluation", {}, [], None, None, {"pretrained_checkpoint": "a.pt", "checkpoint": "b.pt"})
+        == "Evaluation, from b.pt."
+    )
+    assert description("training", {}, ["train"], None, None, {"pretrained_checkpoint": None}) == "Training (train)."

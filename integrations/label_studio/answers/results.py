@@ -26,7 +26,7 @@ SHAPES = ("mask", "box", "polygon")
 LABELS_KEY = {"brushlabels": MASKS, "rectanglelabels": BOXES, "polygonlabels": POLYGONS}
 """Item types that mark a place, and the control of each."""
 
-SMALLEST_POLYGON = 3
+MIN_POLYGON = 3
 FOUND = "phrase-"
 """Ids of regions that were found by words begin with this."""
 
@@ -76,7 +76,7 @@ def polygon_items(
     height, width = mask.shape
     items = []
     for part, contour in enumerate(contours):
-        if len(contour) < SMALLEST_POLYGON:
+        if len(contour) < MIN_POLYGON:
             continue
         corners = (contour[:, 0].astype(float) + 0.5) * 100 / np.array([width, height])
         value = {"points": corners.tolist(), "closed": True, "polygonlabels": [label]}

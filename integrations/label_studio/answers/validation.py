@@ -5,7 +5,7 @@ from typing import Any
 
 from label_studio_sdk.label_interface import LabelInterface
 
-from integrations.label_studio.answers.results import SMALLEST_POLYGON, is_region
+from integrations.label_studio.answers.results import MIN_POLYGON, is_region
 from scripts.files.form import is_number
 
 SLACK = 0.01
@@ -78,8 +78,8 @@ def _rectangle_faults(value: dict[str, Any], size: tuple[int, int]) -> list[str]
 
 def _polygon_faults(value: dict[str, Any], size: tuple[int, int]) -> list[str]:
     points = value["points"]
-    if len(points) < SMALLEST_POLYGON:
-        return [f"has {len(points)} corners; a polygon has {SMALLEST_POLYGON}"]
+    if len(points) < MIN_POLYGON:
+        return [f"has {len(points)} corners; a polygon has {MIN_POLYGON}"]
     numbers = [number for point in points for number in point]
     if not all(map(is_number, numbers)) or min(numbers) < -SLACK or max(numbers) > 100 + SLACK:
         return ["has corners that are not in the picture"]

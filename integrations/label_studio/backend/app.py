@@ -20,13 +20,13 @@ from pydantic import BaseModel
 from integrations.label_studio.backend.model import BundleModel
 from integrations.label_studio.backend.queue import BatchQueue, Busy
 from integrations.label_studio.backend.tasks import Refused, TaskQuestion, phrase_of
-from integrations.label_studio.client import find_project, telling
+from integrations.label_studio.client import find_project, translate_api_errors
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.workspace import Workspace
 from scripts.files.errors import UserError
 
 USER = "label-studio"
-MOST_BYTES = 32 * 2**20
+MAX_BYTES = 32 * 2**20
 """Of a request: tasks come with what has been drawn on them."""
 CAPACITY = 64
 """Questions that may wait for the model."""
@@ -85,7 +85,7 @@ class BodyLimit:
         return await self.app(scope, read, send)
 
 
-def create_app(model: BundleModel, place: Workspace, password: str) -> FastAPI:
+def create_app(model: BundleModel, workspace: Workspace, password: str) -> FastAPI:
     """The app. Everything but /health and /webhook, which Label Studio calls without them, asks for `USER` and password.
 
     Answers of /predict: 400 images outside the image folder, 401, 413 too many bytes, 422 tasks that cannot be answered, with the
@@ -93,7 +93,7 @@ def create_app(model: BundleModel, place: Workspace, password: str) -> FastAPI:
 
     Args:
         model: answers.
-        place: working folder that the projects were pushed from.
+        workspace: working folder that the projects were pushed from.
         password: that Label Studio has to give.
     """
     waiting = BatchQueue(model.answer, model.batch_size, CAPACITY)
@@ -105,7 +105,7 @@ def create_app(model: BundleModel, place: Workspace, password: str) -> FastAPI:
 
     # No pages about the app: they would be open to everyone.
     app = FastAPI(title=model.version, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.add_middleware(BodyLimit, most=MOST_BYTES)
+    app.add_middleware(BodyLimit, most=MAX_BYTES)
     basic = HTTPBasic(realm="model")
 
     def identified(given: Annotated[HTTPBasicCredentials, Depends(basic)]) -> None:
@@ -149,7 +149,7 @@ def create_app(model: BundleModel, place: Workspace, password: str) -> FastAPI:
         results = []
         for start in range(0, len(request.tasks), CAPACITY // 2):
             tasks = request.tasks[start : start + CAPACITY // 2]
-            questions = [TaskQuestion(place, task.data, request.label_config, model.task, phrase) for task in tasks]
+            questions = [TaskQuestion(workspace, task.data, request.label_config, model.task, phrase) for task in tasks]
             results += _answers(model, waiting, questions)
         return {"results": [{"model_version": model.version, **result} for result in results]}
 
@@ -183,7 +183,7 @@ def register(client: LabelStudio, project: str, url: str, password: str, model: 
     Raises:
         LabelStudioError: no such project, or a server that does not reach the backend.
     """
-    with telling(f"project {project}"):
+    with translate_api_errors(f"project {project}"):
         found = find_project(client, project)
         if found is None:
             raise LabelStudioError(f"project {project} is not there; push predictions to it first")

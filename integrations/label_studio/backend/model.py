@@ -10,11 +10,11 @@ from monai.bundle import ConfigParser
 from integrations.label_studio.cases import version_of
 from integrations.label_studio.errors import LabelStudioError
 from scripts.datalists.datalist import TASKS
-from scripts.engines import ExamInference, PhraseInference
+from scripts.engines import ExamInference, ImageInference
 from scripts.loading.dataset import CaseDataset
 from scripts.predictions.predictions import PredictionWriter, read_predictions
 
-TAKES_PHRASES = (PhraseInference, ExamInference)
+TAKES_PHRASES = (ImageInference, ExamInference)
 """Engines that look for a record's own `phrases`."""
 
 

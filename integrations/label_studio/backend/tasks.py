@@ -38,7 +38,7 @@ class TaskQuestion:
         LabelStudioError: a task of another kind, or without images.
     """
 
-    def __init__(self, place: Workspace, data: Mapping[str, Any], label_config: str, task: str, phrase: str | None) -> None:
+    def __init__(self, workspace: Workspace, data: Mapping[str, Any], label_config: str, task: str, phrase: str | None) -> None:
         self.task, self.phrase, self.label_config = task, phrase, label_config
         self.report = str(data.get("report", ""))
         if data.get("task", task) != task:
@@ -48,8 +48,8 @@ class TaskQuestion:
         references = data.get("images") or [data.get("image")]
         if not isinstance(references, list) or not all(isinstance(reference, str) for reference in references):
             raise LabelStudioError("the task names no image: its data needs `image`, an address, or `images`, a list of them")
-        self.pictures = [_below(place.images, reference) for reference in references]
-        self.kept = _kept(place, self.pictures[0])
+        self.pictures = [_below(workspace.images, reference) for reference in references]
+        self.kept = _kept(workspace, self.pictures[0])
 
     @property
     def record(self) -> dict[str, Any]:
@@ -133,10 +133,10 @@ def _below(images: Path, reference: str) -> Path:
     return file
 
 
-def _kept(place: Workspace, picture: Path) -> dict[str, Any] | None:
+def _kept(workspace: Workspace, picture: Path) -> dict[str, Any] | None:
     """What `push` has kept of the case that a picture shows: one of images/PROJECT/CASE/."""
-    parts = picture.relative_to(place.images.resolve()).parts
-    return place.read_case(parts[0], parts[1]) if len(parts) > 2 else None
+    parts = picture.relative_to(workspace.images.resolve()).parts
+    return workspace.read_case(parts[0], parts[1]) if len(parts) > 2 else None
 
 
 def _size(picture: Path) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def result_of(case: dict[str, Any], sizes: Sequence[tuple[int, int]], report: st
     items: list[dict[str, Any]] = []
     regions: dict[tuple[str, str], list[str]] = {}
     for number, finding in enumerate(case["findings"]):
-        drawn = _drawn(finding, sizes, shape, f"finding-{number}", as_list)
+        drawn = _region_items(finding, sizes, shape, f"finding-{number}", as_list)
         items += drawn
         said = (finding["text"] or finding["label"], finding["label"])
         regions.setdefault(said, []).extend(item["id"] for item in drawn)
@@ -92,7 +92,7 @@ def sentence_with(report: str, phrase: str) -> tuple[int, int] | None:
     return start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())
 
 
-def _drawn(
+def _region_items(
     finding: dict[str, Any], sizes: Sequence[tuple[int, int]], shape: str, region: str, as_list: bool
 ) -> list[dict[str, Any]]:
     """Items of a finding's place; none where it has no place."""

@@ -20,7 +20,7 @@ import nibabel as nib
 import numpy as np
 
 from integrations.dicom.display import WINDOWS, picture_name, render_volume
-from integrations.dicom.series import Series, spread_slices
+from integrations.dicom.series import SliceGeometry, spread_slices
 from integrations.label_studio.answers.judgements import ABSENT, PRESENT
 from integrations.label_studio.answers.results import BOXES, IMAGE, MASKS, REPORT, brush_item, choices_item
 from integrations.label_studio.errors import LabelStudioError
@@ -32,9 +32,9 @@ UNCERTAIN = "uncertain"
 WINDOW_OF = {"lung": "lung", "trachea": "lung", "spine": "bone"}
 """Window that shows an anatomy; the others are soft tissue."""
 SOFT_TISSUE = "mediastinum"
-MOST_SLICES = 96
+MAX_SLICES = 96
 """Slices shown in a window, besides key slices: a page with a thousand pictures loads too slowly to be used."""
-MOST_KEY_PICTURES = 8
+MAX_KEY_PICTURES = 8
 HEART_OF_SALIENCY = 0.5
 """Share of its largest value from which saliency is drawn."""
 
@@ -43,7 +43,7 @@ HEART_OF_SALIENCY = 0.5
 class Pictures:
     """What a task shows of a volume: its geometry, window and slice of each picture, labels of the key slices that come first."""
 
-    series: Series
+    series: SliceGeometry
     shown: tuple[tuple[str, int], ...]
     keys: tuple[str, ...]
 
@@ -69,7 +69,7 @@ class Pictures:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Pictures":
         shown = tuple((window, index) for window, index in kept["shown"])
-        return cls(Series.from_json(kept["series"]), shown, tuple(kept["keys"]))
+        return cls(SliceGeometry.from_json(kept["series"]), shown, tuple(kept["keys"]))
 
 
 def configuration(labels: Labels) -> str:
@@ -140,7 +140,7 @@ def render_case(
     keys = _key_entries(case)
 
     def choose(count: int) -> Sequence[int]:
-        return pictures.series.slices if pictures else spread_slices(count, MOST_SLICES, [index for _, index in keys.values()])
+        return pictures.series.slices if pictures else spread_slices(count, MAX_SLICES, [index for _, index in keys.values()])
 
     series = render_volume(image, folder, choose=choose, anatomy_mask=mask, keep_phi=keep_phi)
     if pictures is None:
@@ -178,7 +178,7 @@ def result_of(case: dict[str, Any], pictures: Pictures) -> list[dict[str, Any]]:
     answers: dict[str, dict[str, Any]] = {}
     for number, finding in enumerate(case["findings"]):
         if finding.get("saliency") is not None:
-            items += _drawn(finding, pictures, f"finding-{number}")
+            items += _saliency_items(finding, pictures, f"finding-{number}")
         earlier = answers.get(finding["label"])
         # The same finding of two anatomies has one answer.
         if finding["probability"] is not None and (earlier is None or (_is_present(finding) and not _is_present(earlier))):
@@ -220,10 +220,10 @@ def _key_entries(case: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
     for finding in sorted(case["findings"], key=lambda finding: -(finding["probability"] or 0)):
         if finding.get("key_slice") is not None:
             entries.setdefault(finding["label"], (_window_of(finding), finding["key_slice"]))
-    return dict(list(entries.items())[:MOST_KEY_PICTURES])
+    return dict(list(entries.items())[:MAX_KEY_PICTURES])
 
 
-def _drawn(finding: Mapping[str, Any], pictures: Pictures, region: str) -> list[dict[str, Any]]:
+def _saliency_items(finding: Mapping[str, Any], pictures: Pictures, region: str) -> list[dict[str, Any]]:
     try:
         saliency = nib.load(finding["saliency"]).get_fdata(dtype=np.float32)
     except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:

@@ -9,7 +9,7 @@ from scripts.readers.film_dicom import DICOM_ENDINGS
 FILM_ENDINGS = (".png", ".jpg", ".jpeg", *DICOM_ENDINGS)
 
 
-def film_records(films: str | Path) -> list[dict]:
+def image_records(films: str | Path) -> list[dict]:
     """Records for one film, for all films of a folder, or for all films of a datalist.
 
     Args:

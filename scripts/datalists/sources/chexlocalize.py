@@ -112,8 +112,8 @@ def build(
             table = table[table["view"].str.endswith("frontal")]
         records = _records(table, paths[split]["films"])
         present = set(files_below(paths[split]["films"], (".jpg",), f"looking for {split} films"))
-        way_out = f"finish the download of {paths[split]['films'].name}/"
-        result["validation" if split == "val" else "test"] = keep_present(records, present, "image", faults, skip_missing, way_out)
+        hint = f"finish the download of {paths[split]['films'].name}/"
+        result["validation" if split == "val" else "test"] = keep_present(records, present, "image", faults, skip_missing, hint)
     faults.stop_if_any()
     for split in chosen:
         records = result["validation" if split == "val" else "test"]
@@ -128,8 +128,8 @@ def _read_labels(path: Path | None, faults: SourceFaults) -> pd.DataFrame:
     parts = table["Path"].str.extract(IMAGE_PATH)
     bad = parts["patient"].isna()
     if bad.any():
-        way_out = "take the owner's own table, unedited"
-        faults.add(path, "Path does not end in patientN/studyN/viewN_frontal.jpg or _lateral.jpg", way_out, table["Path"][bad])
+        hint = "take the owner's own table, unedited"
+        faults.add(path, "Path does not end in patientN/studyN/viewN_frontal.jpg or _lateral.jpg", hint, table["Path"][bad])
     table = table.join(parts)[~bad]
     table["film"] = table["patient"] + "_" + table["study"] + "_" + table["view"]
     report_repeats(table, "film", path, faults)

@@ -103,11 +103,11 @@ def _report_columns(
     given = {"report_column": report, "findings_column": findings, "impression_column": impression}
     given = {option: column for option, column in given.items() if column is not None}
     if "report_column" in given and len(given) > 1:
-        way_out = "give the whole report, or its sections"
-        faults.add(faults.folder, "--report_column with --findings_column or --impression_column", way_out)
+        hint = "give the whole report, or its sections"
+        faults.add(faults.folder, "--report_column with --findings_column or --impression_column", hint)
     if not given and not labels:
-        way_out = "give --report_column, or --findings_column and --impression_column, or --labels_columns"
-        faults.add(faults.folder, "neither reports nor labels are asked for", way_out)
+        hint = "give --report_column, or --findings_column and --impression_column, or --labels_columns"
+        faults.add(faults.folder, "neither reports nor labels are asked for", hint)
     return given
 
 

@@ -117,8 +117,8 @@ def build(
         kept = _first_of_each_scan(table) if first_reconstruction else table
         found = {os.path.basename(p): p for p in files_below(folders[owner], (".nii.gz",), f"looking in {folders[owner].name}")}
         listed = [_record(row, found, folders[owner]) for row in kept.to_dict("records")]
-        way_out = f"finish the download of {folders[owner].name}/"
-        records[owner] = keep_present(listed, set(found.values()), "image", faults, skip_missing, way_out)
+        hint = f"finish the download of {folders[owner].name}/"
+        records[owner] = keep_present(listed, set(found.values()), "image", faults, skip_missing, hint)
         if not fixed:
             _report_uncorrected(records[owner], set(found.values()), table, folders[owner], faults)
     every = [record for listed in records.values() for record in listed]
@@ -136,11 +136,11 @@ def _volume_folder(source_dir: Path, owner: str, fixed: bool, faults: SourceFaul
     folder = source_dir / (f"{owner}_fixed" if fixed else owner)
     if fixed and not folder.is_dir() and (source_dir / owner).is_dir():
         fault = f"not found, only {owner}/, whose volumes carry neither spacing nor Hounsfield units"
-        way_out = (
+        hint = (
             f"download {folder.name}/, or correct {owner}/ with the owner's download_scripts/fix_metadata.py, "
             "and give --fixed=False if that was done in place"
         )
-        faults.add(folder, fault, way_out)
+        faults.add(folder, fault, hint)
     return folder
 
 
@@ -229,5 +229,5 @@ def _report_uncorrected(records: list[dict], present: set[str], table: pd.DataFr
         except (ImageFileError, OSError, EOFError, zlib.error, ValueError, SyntaxError, TypeError) as error:
             bad.append(f"{name} ({type(error).__name__}: {error})")
     if bad:
-        way_out = "correct them with the owner's download_scripts/fix_metadata.py, or download the corrected ones"
-        faults.add(folder, "volumes have not the spacing that the metadata gives", way_out, bad)
+        hint = "correct them with the owner's download_scripts/fix_metadata.py, or download the corrected ones"
+        faults.add(folder, "volumes have not the spacing that the metadata gives", hint, bad)

@@ -139,18 +139,18 @@ def _meanings(labels: tuple[str, ...], faults: SourceFaults) -> dict[str, str]:
 
 
 def _fractions(shares: tuple, faults: SourceFaults) -> dict[str, float]:
-    way_out = "give three numbers above 0 that add up to 1, as in --shares 0.6,0.2,0.2"
+    hint = "give three numbers above 0 that add up to 1, as in --shares 0.6,0.2,0.2"
     try:
         values = [float(share) for share in shares]
     except ValueError:
         values = []
     if len(values) != len(OWN_SPLIT) or min(values) <= 0 or abs(sum(values) - 1) > 1e-6:
-        faults.add(faults.folder, f"--shares {','.join(map(str, shares))} are no shares", way_out)
+        faults.add(faults.folder, f"--shares {','.join(map(str, shares))} are no shares", hint)
         return {}
     return dict(zip(OWN_SPLIT, values, strict=True))
 
 
-def _translate(records: list[dict], key: str, meanings: dict[str, str], path: Path, way_out: str, faults: SourceFaults) -> None:
+def _translate(records: list[dict], key: str, meanings: dict[str, str], path: Path, hint: str, faults: SourceFaults) -> None:
     """Put each record's `key` through `meanings`, whatever its case; values that are none of them are noted, with their count."""
     unknown: Counter = Counter()
     for record in records:
@@ -162,7 +162,7 @@ def _translate(records: list[dict], key: str, meanings: dict[str, str], path: Pa
             unknown[value] += value.casefold() not in meanings
     listed = [f"{value} ({count} exams)" for value, count in unknown.items() if count]
     if listed:
-        faults.add(path, f"unknown {key}s", way_out, listed)
+        faults.add(path, f"unknown {key}s", hint, listed)
 
 
 def _find_images(
@@ -188,11 +188,13 @@ def _find_images(
     if shared:
         faults.add(folder, "files of several exams", "give an --images pattern that tells exams apart", shared)
     if absent:
-        _tell(faults, folder, f"images of the table that are not there ({len(absent)})", "correct the names", absent, skip_missing)
+        _add_or_warn(
+            faults, folder, f"images of the table that are not there ({len(absent)})", "correct the names", absent, skip_missing
+        )
     orphans = [name for name in names if name not in owners]
     if orphans:
-        way_out = "add rows for their exams, or see --images"
-        _tell(faults, folder, f"images without a row in the table ({len(orphans)})", way_out, orphans, skip_missing)
+        hint = "add rows for their exams, or see --images"
+        _add_or_warn(faults, folder, f"images without a row in the table ({len(orphans)})", hint, orphans, skip_missing)
 
 
 def _files(folder: Path, frames_dir: str | Path | None) -> dict[str, str]:
@@ -222,11 +224,11 @@ def _matching(names: list[str], pattern: str, record: dict) -> list[str]:
     begin = _PLACE.sub(lambda place: record[_PLACES[place[1]]], begin)
     whole = _PLACE.sub(lambda place: glob.escape(record[_PLACES[place[1]]]), pattern)
     found = []
-    for place in range(bisect_left(names, begin), len(names)):
-        if not names[place].startswith(begin):
+    for index in range(bisect_left(names, begin), len(names)):
+        if not names[index].startswith(begin):
             break
-        if fnmatchcase(names[place], whole):
-            found.append(names[place])
+        if fnmatchcase(names[index], whole):
+            found.append(names[index])
     return found
 
 
@@ -235,12 +237,12 @@ def _natural(name: str) -> list:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _tell(faults: SourceFaults, file: Path, fault: str, way_out: str, records: list[str], skip_missing: bool) -> None:
+def _add_or_warn(faults: SourceFaults, file: Path, fault: str, hint: str, records: list[str], skip_missing: bool) -> None:
     """Note a fault, or with `skip_missing` count it in a warning."""
     if skip_missing:
         logger.warning("endoscopy: left out: %s", fault)
     else:
-        faults.add(file, fault, f"{way_out}, or give --skip_missing", records)
+        faults.add(file, fault, f"{hint}, or give --skip_missing", records)
 
 
 def _complete(records: list[dict], path: Path, faults: SourceFaults, skip_missing: bool) -> list[dict]:
@@ -249,10 +251,10 @@ def _complete(records: list[dict], path: Path, faults: SourceFaults, skip_missin
         "images": ("exams without images", "put them there, or see --images"),
         "report": ("exams with an empty report", "fill it in: exams are learned from reports"),
     }
-    for key, (fault, way_out) in without.items():
+    for key, (fault, hint) in without.items():
         silent = [record["exam_id"] for record in records if not record[key]]
         if silent:
-            _tell(faults, path, f"{fault} ({len(silent)})", way_out, silent, skip_missing)
+            _add_or_warn(faults, path, f"{fault} ({len(silent)})", hint, silent, skip_missing)
     return [record for record in records if record["images"] and record["report"]]
 
 
@@ -299,7 +301,7 @@ def _clips(records: list[dict], frames_dir: str | Path | None, faults: SourceFau
 def _take_out(records: list[dict], unreadable: dict[str, str], faults: SourceFaults, skip_missing: bool) -> None:
     if unreadable:
         fault = f"unreadable videos or DICOM files ({len(unreadable)})"
-        _tell(faults, faults.folder, fault, "replace them", list(unreadable.values()), skip_missing)
+        _add_or_warn(faults, faults.folder, fault, "replace them", list(unreadable.values()), skip_missing)
         for record in records:
             record["images"] = [file for file in record["images"] if file not in unreadable]
 

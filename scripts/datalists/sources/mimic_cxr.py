@@ -112,8 +112,8 @@ def _films(metadata: pd.DataFrame, split: pd.DataFrame, views: tuple[str, ...], 
         faults.add("mimic-cxr-2.0.0-metadata.csv", fault, "ask for other views")
     unsplit = films["dicom_id"][films["split"].isna()]
     if len(unsplit):
-        way_out = "take both tables of one release"
-        faults.add("mimic-cxr-2.0.0-split.csv", "films of the metadata are missing", way_out, unsplit)
+        hint = "take both tables of one release"
+        faults.add("mimic-cxr-2.0.0-split.csv", "films of the metadata are missing", hint, unsplit)
     return films
 
 

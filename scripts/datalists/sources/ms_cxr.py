@@ -46,8 +46,8 @@ def build(
     faults = SourceFaults("ms-cxr", source_dir)
     found = sorted(source_dir.glob("MS_CXR_Local_Alignment_v*.csv"))
     if not found:
-        way_out = "download it from physionet.org/content/ms-cxr"
-        faults.add(source_dir / "MS_CXR_Local_Alignment_v1.1.0.csv", "not found (nor v1.0.0)", way_out)
+        hint = "download it from physionet.org/content/ms-cxr"
+        faults.add(source_dir / "MS_CXR_Local_Alignment_v1.1.0.csv", "not found (nor v1.0.0)", hint)
     if not (images_dir / "files").is_dir():
         faults.add(images_dir / "files", "not found", "give MIMIC-CXR-JPG's folder as images_dir")
     path = found[-1] if found else None

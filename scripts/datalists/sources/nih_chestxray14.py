@@ -112,13 +112,13 @@ def _read_boxes(source_dir: Path, entries: pd.DataFrame, faults: SourceFaults) -
     path = first_present(source_dir, ("BBox_List_2017.csv",), faults, DOWNLOAD)
     table = read_table(path, ("Image Index", "Finding Label", *BOX_COLUMNS), faults)
     table["Finding Label"] = table["Finding Label"].replace(BOX_LABELS)
-    way_out = "take the tables of one release, unedited"
+    hint = "take the tables of one release, unedited"
     unknown = ~table["Finding Label"].isin(LABELS)
     if unknown.any():
-        faults.add(path, "Finding Label is unknown", way_out, table["Finding Label"][unknown].unique())
+        faults.add(path, "Finding Label is unknown", hint, table["Finding Label"][unknown].unique())
     strangers = ~table["Image Index"].isin(entries["Image Index"])
     if strangers.any() and len(entries):
-        faults.add(path, "boxed films are not in Data_Entry", way_out, table["Image Index"][strangers].unique())
+        faults.add(path, "boxed films are not in Data_Entry", hint, table["Image Index"][strangers].unique())
     boxes: dict[str, dict[str, list]] = {}
     rows = zip(
         table["Image Index"],
@@ -158,8 +158,8 @@ def _read_test_list(source_dir: Path, entries: pd.DataFrame, faults: SourceFault
             faults.add("test_list.txt", "films are in train_val_list.txt too", "take the owner's own lists, unedited", both)
         neither = entries["Image Index"][~entries["Image Index"].isin(train_val | test)]
         if len(neither):
-            way_out = "take the lists of the release of Data_Entry"
-            faults.add("train_val_list.txt, test_list.txt", "films of Data_Entry are in neither", way_out, neither)
+            hint = "take the lists of the release of Data_Entry"
+            faults.add("train_val_list.txt, test_list.txt", "films of Data_Entry are in neither", hint, neither)
     return test
 
 

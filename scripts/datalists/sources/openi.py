@@ -108,12 +108,12 @@ def _report_missing_projections(source_dir: Path, frontal_only: bool, faults: So
     """Kaggle's layout cannot do without its table of films, NLM's only for frontal films."""
     if (source_dir / "indiana_projections.csv").exists():
         return
-    way_out = "put Kaggle's indiana_projections.csv into the folder"
+    hint = "put Kaggle's indiana_projections.csv into the folder"
     if (source_dir / "indiana_reports.csv").exists():
-        faults.add(source_dir / "indiana_projections.csv", "not found", way_out)
+        faults.add(source_dir / "indiana_projections.csv", "not found", hint)
     elif frontal_only:
         fault = "not found, and it alone says which films are frontal"
-        faults.add(source_dir / "indiana_projections.csv", fault, f"{way_out}, or give --frontal_only=False")
+        faults.add(source_dir / "indiana_projections.csv", fault, f"{hint}, or give --frontal_only=False")
 
 
 def _read_kaggle(source_dir: Path, projections: pd.DataFrame, faults: SourceFaults) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -222,8 +222,8 @@ def _labels(source_dir: Path, prefix: str, faults: SourceFaults) -> dict[str, di
         rows = np.flatnonzero(other[:, column])
         records = [f"{table['NoteAcc_DEID'][row]} ({values[row, column]:g})" for row in rows]
         faults.add(path, f"column {columns[column]} is neither 0 nor 1", "take the owner's own table, unedited", records)
-    place = {column: number for number, column in enumerate(columns)}
-    found = [(values[:, [place[pair] for pair in listed]] == 1).any(axis=1) for listed in pairs.values()]
+    index = {column: number for number, column in enumerate(columns)}
+    found = [(values[:, [index[pair] for pair in listed]] == 1).any(axis=1) for listed in pairs.values()]
     rows = zip(table["NoteAcc_DEID"], np.array(found, int).T.tolist(), strict=True)
     return {name: dict(zip(pairs, row, strict=True)) for name, row in rows}
 
@@ -231,13 +231,13 @@ def _labels(source_dir: Path, prefix: str, faults: SourceFaults) -> dict[str, di
 def _report_strangers(labels: dict[str, dict], patients: dict[str, str], faults: SourceFaults) -> None:
     """Note volumes that have no patient, and those that are in two of the owner's sets."""
     names = [name for table in labels.values() for name in table]
-    way_out = "take all tables of one release, unedited"
+    hint = "take all tables of one release, unedited"
     nameless = [name for name in names if not patients.get(name)]
     if nameless and patients:
-        faults.add(METADATA, "MRN_DEID is missing for labelled volumes", way_out, nameless)
+        faults.add(METADATA, "MRN_DEID is missing for labelled volumes", hint, nameless)
     several = [name for name, count in Counter(names).items() if count > 1]
     if several:
-        faults.add("img*_Abnormality_and_Location_Labels.csv", "volumes are in several tables", way_out, several)
+        faults.add("img*_Abnormality_and_Location_Labels.csv", "volumes are in several tables", hint, several)
 
 
 def _convert_all(records: list[dict], converted: Path, faults: SourceFaults) -> None:

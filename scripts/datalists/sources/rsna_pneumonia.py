@@ -97,17 +97,17 @@ def _report_contradictions(labels, classes, labels_path: Path, classes_path: Pat
     """Target and class are known, cover the same films, one class a film, and agree that a box means Lung Opacity."""
     report_unknown(labels, "Target", "patientId", ("0", "1"), labels_path, faults)
     report_unknown(classes, "class", "patientId", CLASSES, classes_path, faults)
-    way_out = "take both tables of one release, unedited"
+    hint = "take both tables of one release, unedited"
     several = classes["patientId"][classes["patientId"].duplicated()].unique()
     if len(several):
-        faults.add(classes_path, "a film has several classes", way_out, several)
+        faults.add(classes_path, "a film has several classes", hint, several)
     unclassed = labels["patientId"][~labels["patientId"].isin(classes["patientId"])].unique()
     if len(unclassed):
-        faults.add(classes_path, f"films of {labels_path.name} are missing", way_out, unclassed)
+        faults.add(classes_path, f"films of {labels_path.name} are missing", hint, unclassed)
     both = labels.merge(classes, on="patientId")
     unlike = both["patientId"][(both["Target"] == "1") != (both["class"] == "Lung Opacity")].unique()
     if len(unlike):
-        faults.add(labels_path, f"Target and the class in {classes_path.name} contradict each other", way_out, unlike)
+        faults.add(labels_path, f"Target and the class in {classes_path.name} contradict each other", hint, unlike)
 
 
 def _people(source_dir: Path, faults: SourceFaults) -> dict[str, str]:

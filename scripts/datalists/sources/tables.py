@@ -39,7 +39,7 @@ class SourceFaults:
         self.folder = folder
         self._faults: list[str] = []
 
-    def add(self, file: str | Path, fault: str, way_out: str, records: Iterable[object] = ()) -> None:
+    def add(self, file: str | Path, fault: str, hint: str, records: Iterable[object] = ()) -> None:
         """Note one fault; `records` are the values or records it concerns, the first 20 named, all counted."""
         named = [str(record) for record in records]
         text = f"{file}: {fault}"
@@ -47,7 +47,7 @@ class SourceFaults:
             text += ": " + ", ".join(named[:SHOWN])
             if len(named) > SHOWN:
                 text += f", ... ({SHOWN} of {len(named)} shown)"
-        self._faults.append(f"{text}. Way out: {way_out}")
+        self._faults.append(f"{text}. Way out: {hint}")
 
     def stop_if_any(self) -> None:
         """Raise everything noted so far.
@@ -67,12 +67,12 @@ def folder_of(source_dir: str | Path) -> Path:
     return Path(os.path.abspath(Path(source_dir).expanduser()))
 
 
-def first_present(folder: Path, names: Sequence[str], faults: SourceFaults, way_out: str) -> Path | None:
+def first_present(folder: Path, names: Sequence[str], faults: SourceFaults, hint: str) -> Path | None:
     """The first of `names` (files or folders, relative to `folder`) that exists; a fault and None when none does."""
     for name in names:
         if (folder / name).exists():
             return folder / name
-    faults.add(folder / names[0], "not found" + (f" (nor {', '.join(names[1:])})" if names[1:] else ""), way_out)
+    faults.add(folder / names[0], "not found" + (f" (nor {', '.join(names[1:])})" if names[1:] else ""), hint)
     return None
 
 
@@ -97,8 +97,8 @@ def read_table(path: Path | None, columns: Sequence[str], faults: SourceFaults, 
         header = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
         missing = [column for column in columns if column not in header]
         if missing:
-            way_out = f"it has {', '.join(map(str, header))}; take the owner's own table, unedited"
-            faults.add(path, "columns missing", way_out, missing)
+            hint = f"it has {', '.join(map(str, header))}; take the owner's own table, unedited"
+            faults.add(path, "columns missing", hint, missing)
             return empty
         kept = [column for column in header if column in columns or column in optional]
         return pd.read_csv(path, usecols=kept, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -159,7 +159,7 @@ def files_below(folder: Path, suffixes: tuple[str, ...], title: str) -> Iterator
 
 
 def keep_present(
-    records: list[dict], present: set[str] | dict, key: str, faults: SourceFaults, skip_missing: bool, way_out: str
+    records: list[dict], present: set[str] | dict, key: str, faults: SourceFaults, skip_missing: bool, hint: str
 ) -> list[dict]:
     """Records whose file `record[key]` is in `present`.
 
@@ -174,5 +174,5 @@ def keep_present(
         return [record for record in records if record[key] in present]
     # A record may share its file with others; dict keeps the order and names each file once.
     names = dict.fromkeys(os.path.relpath(record[key], faults.folder) for record in missing)
-    faults.add(faults.folder, f"{key} files missing ({len(names)})", f"{way_out}, or give --skip_missing", names)
+    faults.add(faults.folder, f"{key} files missing ({len(names)})", f"{hint}, or give --skip_missing", names)
     return records

@@ -61,14 +61,14 @@ class ExamReport:
         self._parts: dict[str, list] = {
             name: [] for name in ("exams", "reports", "patients", "sentences", "phrases", "labels", "diagnoses")
         }
-        self._drawn: dict[str, list[dict]] = {}
+        self._kept_for_overlays: dict[str, list[dict]] = {}
 
     def _collect(self, engine: Engine) -> None:
         for name, part in self._parts.items():
             part += engine.state.output[name]
         for case, finding, found in engine.state.output["answers"]:
             # A few of each finding are enough, and images are large.
-            kept = self._drawn.setdefault(finding["label"], [])
+            kept = self._kept_for_overlays.setdefault(finding["label"], [])
             if len(kept) < self.pictures:
                 path = case["record"]["images"][finding["image_index"]]
                 kept.append(exam_picture(path, found.heat, f"{finding['label']} ({case['case_id']})", mask=found.truth))
@@ -116,7 +116,7 @@ class ExamReport:
 
     def _figure(self):
         """One finding of each kind in turn, until there are enough pictures."""
-        columns = [kept for kept in self._drawn.values() if kept]
+        columns = [kept for kept in self._kept_for_overlays.values() if kept]
         cases = [kept[row] for row in range(self.pictures) for kept in columns if row < len(kept)][: self.pictures]
         return grid_figure(cases, columns=4) if cases else None
 

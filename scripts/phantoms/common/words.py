@@ -8,7 +8,7 @@ import numpy as np
 _Option = TypeVar("_Option")
 
 
-def pick(options: Sequence[_Option], rng: np.random.Generator) -> _Option:
+def choice(options: Sequence[_Option], rng: np.random.Generator) -> _Option:
     """One of the options, each as likely as the next, as it stands (numpy's own choice would make an array of them)."""
     return options[rng.integers(len(options))]
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 Job = tuple[str, int]
 
 
-def written(write: Callable[[Job], Any], counts: dict[str, int], workers: int | None, unit: str) -> Iterator[tuple[str, Any]]:
+def write_cases(write: Callable[[Job], Any], counts: dict[str, int], workers: int | None, unit: str) -> Iterator[tuple[str, Any]]:
     """Split and result of every case, split by split in order, with a progress bar.
 
     Args:
@@ -35,14 +35,14 @@ def written(write: Callable[[Job], Any], counts: dict[str, int], workers: int | 
 
     def results() -> Iterator[tuple[str, Any]]:
         with tqdm(total=len(jobs), desc=f"phantom {unit}s", unit=unit) as bar:
-            for (split, _), result in zip(jobs, _spread(write, jobs, workers), strict=True):
+            for (split, _), result in zip(jobs, _write_in_processes(write, jobs, workers), strict=True):
                 yield split, result
                 bar.update()
 
     return results()
 
 
-def _spread(write: Callable[[Job], Any], jobs: list[Job], workers: int) -> Iterator[Any]:
+def _write_in_processes(write: Callable[[Job], Any], jobs: list[Job], workers: int) -> Iterator[Any]:
     if workers == 1:
         yield from map(write, jobs)
         return

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from scripts.datalists.datalist import save_datalist
 from scripts.files.atomic import write_json_atomically
-from scripts.phantoms.common.writing import written
+from scripts.phantoms.common.writing import write_cases
 from scripts.phantoms.ct.case import write_case
 from scripts.phantoms.ct.plan import FINDINGS, SPLITS, UNSEEN_PAIRS
 from scripts.phantoms.ct.prompts import prompt_table
@@ -59,7 +59,7 @@ def write_phantoms(
         ValueError: a negative number of volumes, no volume at all, or fewer than one worker.
     """
     counts = dict(zip(SPLITS, (training, validation, test), strict=True))
-    cases = written(partial(write_case, Path(output), seed), counts, workers, "volume")
+    cases = write_cases(partial(write_case, Path(output), seed), counts, workers, "volume")
     output = Path(output)
     datalist = output / "datalist.json"
     datalist.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from scripts.phantoms.ct.plan import BELOW_NECK, CHEST
 # Orders of axes that scanners and converters write, each as often as it stands here.
 AXES = ("LPS", "LPS", "LAS", "LAS", "RAS", "RAS", "RPS", "LPI", "PSR", "RSA")
 OBLIQUE = 0.15
-_MOST_DEGREES = 7
+_MAX_DEGREES = 7
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Acquisition:
         slices = rng.uniform(max(3.0, (high[2] - low[2]) / 108), min(6.0, (high[2] - low[2]) / 62))
         spacing = np.array([plane, plane, slices])
         shape = np.ceil((high - low) / spacing).astype(int)
-        turn = rotation(rng, _MOST_DEGREES).astype(float) if rng.random() < OBLIQUE else np.eye(3)
+        turn = rotation(rng, _MAX_DEGREES).astype(float) if rng.random() < OBLIQUE else np.eye(3)
         isocentre = rng.uniform((-60, -120, -900), (60, 120, 400))
         affine = np.eye(4)
         affine[:3, :3] = turn * spacing

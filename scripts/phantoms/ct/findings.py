@@ -15,7 +15,7 @@ from scripts.phantoms.ct.drawing import GAS, WALL, thyroid_centre
 from scripts.phantoms.ct.lung_findings import LUNG_PAINTERS, Scene, blob, paint_in_lungs, site, within
 from scripts.phantoms.ct.plan import Plan
 
-_MOST_SHIFT = 40.0
+_MAX_SHIFT = 40.0
 
 
 def paint_findings(scene: Scene, plans: tuple[Plan, ...], rng: np.random.Generator) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ def _restore_means(scene: Scene, before: np.ndarray, lesions: np.ndarray) -> Non
     rest = np.bincount(organs[~lesions], minlength=len(IDS) + 1)
     shift = (before - _means(scene)) * sizes / np.maximum(1, rest)
     shift[0] = 0
-    canvas.hu += np.where(lesions, 0, np.clip(shift, -_MOST_SHIFT, _MOST_SHIFT).astype(np.float32)[organs])
+    canvas.hu += np.where(lesions, 0, np.clip(shift, -_MAX_SHIFT, _MAX_SHIFT).astype(np.float32)[organs])
 
 
 def _pericardial_effusion(scene: Scene, plan: Plan, rng: np.random.Generator) -> np.ndarray:

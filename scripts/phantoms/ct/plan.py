@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.phantoms.common.words import pick
+from scripts.phantoms.common.words import choice
 
 SPLITS = ("training", "validation", "test")
 BLOCK = 25
@@ -91,7 +91,7 @@ UNSEEN_PAIRS = {
 }
 UNSEEN_SHARE = 0.35
 
-_MOST_IN_LUNG, _MOST_ELSEWHERE = 4, 2
+_MAX_IN_LUNG, _MAX_ELSEWHERE = 4, 2
 # Each would hide the other, or could not be told from it.
 _INCOMPATIBLE = (
     {"Emphysema", "Mosaic attenuation pattern"},
@@ -141,8 +141,8 @@ class VolumePlan:
 
 def plan_volume(seed: int, split: str, index: int) -> VolumePlan:
     """Field of view and findings of volume `index` of a split, each label at most once."""
-    block, place = divmod(index, BLOCK)
-    field, labels = _block(np.random.default_rng([seed, SPLITS.index(split), block, 1]))[place]
+    block, position = divmod(index, BLOCK)
+    field, labels = _block(np.random.default_rng([seed, SPLITS.index(split), block, 1]))[position]
     rng = np.random.default_rng([seed, SPLITS.index(split), index, 2])
     taken: set[tuple[str, str]] = set()
     ordered = [label for label in FINDINGS if label in labels]
@@ -184,7 +184,7 @@ def _fits(label: str, others: list[str], missing: frozenset[str]) -> bool:
     return (
         label not in others
         and anatomy not in missing
-        and beside < (_MOST_IN_LUNG if anatomy == "lung" else _MOST_ELSEWHERE)
+        and beside < (_MAX_IN_LUNG if anatomy == "lung" else _MAX_ELSEWHERE)
         and not any(label in pair and pair & set(others) for pair in _INCOMPATIBLE)
     )
 
@@ -195,7 +195,7 @@ def _place(rng: np.random.Generator, label: str, taken: set[tuple[str, str]], sp
     lobar = finding.places == _LOBES
     places = [place for place in finding.places if place != pair]
     free = [place for place in places if place not in taken] if lobar else places
-    side, part = pick(free or places, rng)
+    side, part = choice(free or places, rng)
     if split == "test" and pair and not (lobar and pair in taken) and rng.random() < UNSEEN_SHARE:
         side, part = pair
     if lobar:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.phantoms.common.words import capitalized, pick
+from scripts.phantoms.common.words import capitalized, choice
 from scripts.phantoms.ct.plan import ANATOMIES, CHEST, FINDINGS, Plan, VolumePlan
 from scripts.phantoms.ct.words import LISTED, NAMED, NORMAL, WORDINGS, slots
 
@@ -65,7 +65,7 @@ def write_report(plan: VolumePlan, enhanced: bool, rng: np.random.Generator) -> 
     """
     omitted = frozenset(finding.label for finding in plan.findings if rng.random() < OMITTED)
     words = [slots(finding, rng) for finding in plan.findings]
-    stated = [pick(WORDINGS[f.label].stated, rng).format(**w) for f, w in zip(plan.findings, words, strict=True)]
+    stated = [choice(WORDINGS[f.label].stated, rng).format(**w) for f, w in zip(plan.findings, words, strict=True)]
     told = [i for i, finding in enumerate(plan.findings) if finding.label not in omitted]
     by_organ: dict[str, list[str]] = {anatomy: [] for anatomy in ANATOMIES}
     for i in told:
@@ -76,11 +76,11 @@ def write_report(plan: VolumePlan, enhanced: bool, rng: np.random.Generator) -> 
     for remark in rng.choice(_REMARKS, rng.integers(0, 3), replace=False):
         body.insert(int(rng.integers(len(body) + 1)), str(remark))
     if plan.field == CHEST and rng.random() < 0.6:
-        body.append(pick(_PARTIAL, rng))
+        body.append(choice(_PARTIAL, rng))
     if rng.random() < 0.4:
-        body.insert(0, pick(_TECHNIQUE[enhanced], rng))
+        body.insert(0, choice(_TECHNIQUE[enhanced], rng))
     if not body:
-        body = [pick(_REMARKS, rng)]
+        body = [choice(_REMARKS, rng)]
     impression = _impression([(plan.findings[i], words[i]) for i in told], bool(plan.findings), rng)
     return Report(f"FINDINGS: {' '.join(body)}\nIMPRESSION: {' '.join(impression)}", stated, omitted)
 
@@ -92,25 +92,25 @@ def _add_normal(by_organ: dict[str, list[str]], plan: VolumePlan, rng: np.random
     for anatomy, excluded, options in NORMAL:
         fits = not excluded & present if excluded else anatomy not in ill
         if anatomy not in plan.missing and fits and rng.random() < _DESCRIBED * (0.7 if excluded else 0.5):
-            by_organ[anatomy].append(pick(options, rng))
+            by_organ[anatomy].append(choice(options, rng))
     listed = [a for a in NAMED if a not in ill | plan.missing and not by_organ[a]]
     for group in (listed[:5], listed[5:]):
         some = [str(a) for a in rng.permutation(group)][: int(rng.integers(2, 5))]
         if len(some) > 1 and rng.random() < _DESCRIBED:
-            names = [pick(NAMED[a], rng) for a in some]
-            by_organ[some[0]].append(pick(LISTED, rng).format(f"{', '.join(names[:-1])} and {names[-1]}"))
+            names = [choice(NAMED[a], rng) for a in some]
+            by_organ[some[0]].append(choice(LISTED, rng).format(f"{', '.join(names[:-1])} and {names[-1]}"))
     absent = [label for label, finding in FINDINGS.items() if label not in present and finding.anatomy not in plan.missing]
     for labels, options in _JOINT:
         if labels <= set(absent) and rng.random() < 0.2:
-            by_organ[FINDINGS[min(labels)].anatomy].append(pick(options, rng))
+            by_organ[FINDINGS[min(labels)].anatomy].append(choice(options, rng))
     for _ in range(rng.integers(1, 4)):
         first = str(rng.choice(absent))
         others = [label for label in absent if FINDINGS[label].anatomy == FINDINGS[first].anatomy and label != first]
         if others and rng.random() < 0.5:
             # The short noun: "No atelectasis in the lungs or emphysema" would be odd.
-            denial = pick(_DENY_TWO, rng).format(WORDINGS[first].denied[0], pick(WORDINGS[pick(others, rng)].denied, rng))
+            denial = choice(_DENY_TWO, rng).format(WORDINGS[first].denied[0], choice(WORDINGS[choice(others, rng)].denied, rng))
         else:
-            denial = pick(_DENY, rng).format(pick(WORDINGS[first].denied, rng))
+            denial = choice(_DENY, rng).format(choice(WORDINGS[first].denied, rng))
         by_organ[FINDINGS[first].anatomy].append(denial)
 
 
@@ -120,7 +120,7 @@ def _joined(sentences: list[str], rng: np.random.Generator) -> list[str]:
     for sentence in sentences:
         begins = sentence.split()[0] in ("The", "No", "There", "Both")
         if out and begins and "," not in out[-1] and rng.random() < JOINED:
-            out[-1] = f"{out[-1][:-1]}{pick((', and ', '; '), rng)}{sentence[0].lower()}{sentence[1:]}"
+            out[-1] = f"{out[-1][:-1]}{choice((', and ', '; '), rng)}{sentence[0].lower()}{sentence[1:]}"
         else:
             out.append(sentence)
     return out
@@ -129,11 +129,11 @@ def _joined(sentences: list[str], rng: np.random.Generator) -> list[str]:
 def _impression(told: list[tuple[Plan, dict[str, str]]], ill: bool, rng: np.random.Generator) -> list[str]:
     """Closing sentences: the findings told, most of them, each alone or two in one sentence."""
     if not ill:
-        return [pick(_CLEAN, rng)]
+        return [choice(_CLEAN, rng)]
     kept = [item for item in told if rng.random() >= _LEFT_OUT[item[0].label in _MINOR]] or told[:1]
     if not kept:
         return ["As described above."]
-    phrases = [pick(WORDINGS[plan.label].brief, rng).format(**words) for plan, words in kept]
+    phrases = [choice(WORDINGS[plan.label].brief, rng).format(**words) for plan, words in kept]
     phrases = [str(phrase) for phrase in rng.permutation(phrases)]
     sentences = []
     while phrases:

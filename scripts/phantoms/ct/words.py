@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.phantoms.common.words import capitalized, pick
+from scripts.phantoms.common.words import capitalized, choice
 from scripts.phantoms.ct.plan import Plan
 
 
@@ -317,7 +317,7 @@ def slots(plan: Plan, rng: np.random.Generator) -> dict[str, str]:
         "size": f"{size} mm" if rng.random() < 0.65 else f"{size / 10:.1f} cm",
         "side": plan.side,
         "side_of": "both sides" if plan.side == "bilateral" else f"the {plan.side} side",
-        "part": pick(("distal", "lower"), rng) if plan.part == "distal" else plan.part,
+        "part": choice(("distal", "lower"), rng) if plan.part == "distal" else plan.part,
         "artery": "the coronary arteries"
         if plan.part == "several"
         else f"the {plan.part} coronary artery".replace("coronary coronary", "coronary"),
@@ -333,10 +333,10 @@ def _lung_place(plan: Plan, rng: np.random.Generator) -> tuple[str, str]:
     if plan.part in ("upper", "middle", "lower"):
         one = (f"in the {plan.side} {plan.part} lobe", f"within the {plan.part} lobe of the {plan.side} lung")
         two = (f"in both {plan.part} lobes", f"in the {plan.part} lobes of both lungs")
-        return pick(two if both else one, rng), f"{plan.side} {plan.part} lobe"
+        return choice(two if both else one, rng), f"{plan.side} {plan.part} lobe"
     if plan.part == "apex":
-        return pick(("in both lung apices", "at the apices of both lungs") if both else (f"in the {plan.side} lung apex",), rng), (
-            "biapical" if both else f"{plan.side} apical"
-        )
+        return choice(
+            ("in both lung apices", "at the apices of both lungs") if both else (f"in the {plan.side} lung apex",), rng
+        ), ("biapical" if both else f"{plan.side} apical")
     whole = ("in both lungs", "throughout both lungs") if both else (f"in the {plan.side} lung",)
-    return pick(whole, rng), "diffuse bilateral" if plan.part == "diffuse" else f"{plan.side} lung"
+    return choice(whole, rng), "diffuse bilateral" if plan.part == "diffuse" else f"{plan.side} lung"

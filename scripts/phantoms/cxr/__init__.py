@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.datalists.datalist import save_datalist
 from scripts.files.atomic import write_json_atomically
-from scripts.phantoms.common.writing import written
+from scripts.phantoms.common.writing import write_cases
 from scripts.phantoms.cxr.case import write_case
 from scripts.phantoms.cxr.plan import LABELS, SPLITS, UNSEEN_PAIRS
 from scripts.phantoms.cxr.words import prompt_table
@@ -48,7 +48,7 @@ def write_phantoms(
         ValueError: a negative number of films, no film at all, or fewer than one worker.
     """
     counts = dict(zip(SPLITS, (training, validation, test), strict=True))
-    cases = written(partial(write_case, Path(output), seed), counts, workers, "film")
+    cases = write_cases(partial(write_case, Path(output), seed), counts, workers, "film")
     output = Path(output)
     datalist = output / "datalist.json"
     datalist.unlink(missing_ok=True)

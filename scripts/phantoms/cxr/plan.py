@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.phantoms.common.words import pick
+from scripts.phantoms.common.words import choice
 
 SPLITS = ("training", "validation", "test")
 LABELS = (
@@ -108,8 +108,8 @@ class Plan:
 
 def plan_film(seed: int, split: str, index: int) -> list[Plan]:
     """Findings of film `index` of a split, none to three, each label at most once."""
-    block, place = divmod(index, BLOCK)
-    labels = _block_labels(np.random.default_rng([seed, SPLITS.index(split), block, 1]))[place]
+    block, position = divmod(index, BLOCK)
+    labels = _block_labels(np.random.default_rng([seed, SPLITS.index(split), block, 1]))[position]
     rng = np.random.default_rng([seed, SPLITS.index(split), index, 2])
     # A large heart hides the left lower lung.
     taken = {("left", "lower")} if "cardiomegaly" in labels else set()
@@ -148,7 +148,7 @@ def _place(rng: np.random.Generator, label: str, taken: set[tuple[str, str]], sp
     pair = UNSEEN_PAIRS.get(label)
     cells = [cell for cell in _CELLS[label] if cell != pair]
     free = [cell for cell in cells if not _covered(cell) & taken] or cells
-    side, zone = pick(free, rng)
+    side, zone = choice(free, rng)
     if split == "test" and pair and not _covered(pair) & taken and rng.random() < UNSEEN_SHARE:
         side, zone = pair
     taken |= _covered((side, zone))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.phantoms.common.words import capitalized, pick
+from scripts.phantoms.common.words import capitalized, choice
 from scripts.phantoms.cxr.exposure import Technique
 from scripts.phantoms.cxr.plan import LABELS, Plan
 from scripts.phantoms.cxr.words import NEGATED, Phrase, phrase_of
@@ -109,7 +109,7 @@ def write_report(plans: list[Plan], technique: Technique, shares: list[float], r
     body = [*stated, *filler]
     rng.shuffle(body)
     if len(body) + len(impression) < 3 or (rng.random() < 0.35 and len(body) + len(impression) < MAX_SENTENCES):
-        body.insert(0, pick(_VIEW[technique.projection], rng))
+        body.insert(0, choice(_VIEW[technique.projection], rng))
     return Report(f"FINDINGS: {' '.join(body)} IMPRESSION: {' '.join(impression)}", [p.text for p in phrases], omitted)
 
 
@@ -130,7 +130,7 @@ def _state(phrase: Phrase, rng: np.random.Generator) -> str:
             f"{capitalized(whole)} {verb} seen.",
             f"{capitalized(phrase.text)}.",
         ]
-    return pick(options, rng)
+    return choice(options, rng)
 
 
 def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -> list[str]:
@@ -143,14 +143,14 @@ def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -
         count = int(rng.integers(1, 4))
         some, denied = denied[:count], denied[count:]
         if some:
-            words = [pick(NEGATED[label], rng) for label in some]
-            sentences.append(capitalized(pick((_DENY_ONE, _DENY_TWO, _DENY_THREE)[len(some) - 1], rng).format(*words)))
+            words = [choice(NEGATED[label], rng) for label in some]
+            sentences.append(capitalized(choice((_DENY_ONE, _DENY_TWO, _DENY_THREE)[len(some) - 1], rng).format(*words)))
     doubtful = list(denied)
-    normal = [pick(options, rng) for excluded, options in _NORMAL if not excluded & present and rng.random() < 0.4]
-    beside = [pick(_BESIDE, rng)] if rng.random() < 0.5 else []
-    devices = [pick(_DEVICE[device], rng) for device in technique.devices if rng.random() < 0.5]
+    normal = [choice(options, rng) for excluded, options in _NORMAL if not excluded & present and rng.random() < 0.4]
+    beside = [choice(_BESIDE, rng)] if rng.random() < 0.5 else []
+    devices = [choice(_DEVICE[device], rng) for device in technique.devices if rng.random() < 0.5]
     if doubtful and rng.random() < DOUBTED:
-        beside.append(capitalized(pick(_DOUBT, rng).format(NEGATED[pick(doubtful, rng)][0])))
+        beside.append(capitalized(choice(_DOUBT, rng).format(NEGATED[choice(doubtful, rng)][0])))
     rest = sentences[1:] + normal + beside + devices
     rng.shuffle(rest)
     return sentences[:1] + rest
@@ -159,7 +159,7 @@ def _filler(present: set[str], technique: Technique, rng: np.random.Generator) -
 def _impression(phrases: list[Phrase], present: set[str], rng: np.random.Generator) -> list[str]:
     """One or two closing sentences."""
     if not present:
-        return [pick(_CLEAN, rng)]
+        return [choice(_CLEAN, rng)]
     if not phrases:
         return ["As described above."]
     if rng.random() < 0.12:

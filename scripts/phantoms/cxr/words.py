@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.phantoms.common.words import pick
+from scripts.phantoms.common.words import choice
 from scripts.phantoms.cxr.plan import LABELS, Plan
 
 # Nouns of each label. "a": countable; "": no article.
@@ -115,15 +115,15 @@ def size_of(share: float) -> str:
 
 def phrase_of(plan: Plan, share: float, rng: np.random.Generator, with_size: bool = True) -> Phrase:
     """One of many ways to name a finding with its place and size; never a negation."""
-    article, noun = pick(FORM_NOUNS.get(plan.form, NOUNS[plan.label]), rng)
+    article, noun = choice(FORM_NOUNS.get(plan.form, NOUNS[plan.label]), rng)
     if plan.label == "atelectasis" and rng.random() < 0.35:
         article, noun = "", "atelectasis"
     plural = plan.side == "bilateral" and plan.label in PLURALS
     if plural:
-        article, noun = "", pick(PLURALS[plan.label], rng)
+        article, noun = "", choice(PLURALS[plan.label], rng)
     size = ""
     if with_size and rng.random() < 0.75:
-        size = pick((SEVERITY if plan.label in GRADED else SIZES)[_grade(plan, share)], rng)
+        size = choice((SEVERITY if plan.label in GRADED else SIZES)[_grade(plan, share)], rng)
     before, after = _place_words(plan, rng)
     words = [size, before, noun, after]
     return Phrase(" ".join(word for word in words if word), article, plural)
@@ -143,16 +143,16 @@ def _place_words(plan: Plan, rng: np.random.Generator) -> tuple[str, str]:
     if plan.label == "cardiomegaly":
         return "", ""
     if plan.label == "pulmonary edema":
-        return pick(["bilateral", ""], rng), ""
+        return choice(["bilateral", ""], rng), ""
     if plan.label == "hilar enlargement":
         return side, ""
     if plan.label == "pleural effusion":
-        return pick([side, f"{side} basal" if side != "bilateral" else side, side], rng), ""
+        return choice([side, f"{side} basal" if side != "bilateral" else side, side], rng), ""
     if plan.label == "pneumothorax":
-        return pick([side, f"{side} apical", f"{side}-sided"], rng), ""
-    zone = pick(ZONES[plan.zone], rng)
+        return choice([side, f"{side} apical", f"{side}-sided"], rng), ""
+    zone = choice(ZONES[plan.zone], rng)
     if side == "bilateral":
-        both = pick(ZONES[plan.zone][:1], rng)
+        both = choice(ZONES[plan.zone][:1], rng)
         return (f"bilateral {both}", "") if rng.random() < 0.6 else ("", f"in both {both}s")
     if rng.random() < 0.55:
         return f"{side} {'basal' if zone == 'lung base' else zone}", ""

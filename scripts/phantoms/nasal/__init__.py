@@ -17,7 +17,7 @@ from pathlib import Path
 
 from scripts.datalists.datalist import save_datalist
 from scripts.files.atomic import write_json_atomically
-from scripts.phantoms.common.writing import written
+from scripts.phantoms.common.writing import write_cases
 from scripts.phantoms.nasal.case import write_case
 from scripts.phantoms.nasal.plan import CLASSES, FINDINGS, REGIONS, SPLITS
 from scripts.phantoms.nasal.words import prompt_table
@@ -54,7 +54,7 @@ def write_phantoms(
         ValueError: a negative number of exams, no exam at all, or fewer than one worker.
     """
     counts = dict(zip(SPLITS, (training, validation, test), strict=True))
-    cases = written(partial(write_case, Path(output), seed), counts, workers, "exam")
+    cases = write_cases(partial(write_case, Path(output), seed), counts, workers, "exam")
     output = Path(output)
     datalist = output / "datalist.json"
     datalist.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from scripts.phantoms.nasal.plan import ADENOID_OBSTRUCTION, CO_FINDINGS, IRRADI
 from scripts.phantoms.nasal.reports import write_report
 
 _DRAW = DRAW_CAVITY | DRAW_PHARYNX
-_LEAST_SHARE = 0.004  # of the frame: what shows less of a finding does not show it
+_MIN_SHARE = 0.004  # of the frame: what shows less of a finding does not show it
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ def make_case(seed: int, split: str, index: int) -> PhantomExam:
     report = write_report(plan, rng)
     texts = {(f.label, f.region, f.side): text for f, text in zip(plan.findings, report.sentences, strict=True)}
     images, findings = [], []
-    for place in range(len(plan.views)):
-        frame, masks = _image(plan, place, nose, camera, [seed, number, index])
+    for position in range(len(plan.views)):
+        frame, masks = _image(plan, position, nose, camera, [seed, number, index])
         images.append(frame)
-        for finding in plan.seen_in(plan.views[place]):
+        for finding in plan.seen_in(plan.views[position]):
             mask = masks.get(finding.label)
-            if mask is not None and mask.mean() >= _LEAST_SHARE:
+            if mask is not None and mask.mean() >= _MIN_SHARE:
                 text = texts[finding.label, finding.region, finding.side]
                 box = list(cv2.boundingRect(mask.astype(np.uint8)))
-                findings.append(PhantomFinding(finding, place, text, mask, box))
+                findings.append(PhantomFinding(finding, position, text, mask, box))
     return PhantomExam(
         exam_id=f"exam-{seed}-{number}{index:05d}",
         patient_id=f"patient-{seed}-{number}{plan.patient:05d}",
@@ -72,15 +72,15 @@ def make_case(seed: int, split: str, index: int) -> PhantomExam:
     )
 
 
-def _image(plan: ExamPlan, place: int, nose: Nose, camera: Camera, seed: list[int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _image(plan: ExamPlan, index: int, nose: Nose, camera: Camera, seed: list[int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Frame and masks by label of one view, its colours those of the same view without what makes the class (`_usual`)."""
-    found = plan.seen_in(plan.views[place])
+    found = plan.seen_in(plan.views[index])
     view = camera.field_of_view() > 0.5
-    picture, marks = _picture(plan, place, found, nose, camera, seed)
-    usual = _usual(found, plan.views[place].region)
+    picture, marks = _picture(plan, index, found, nose, camera, seed)
+    usual = _usual(found, plan.views[index].region)
     if usual != found:
-        picture = match_colours(picture, _picture(plan, place, usual, nose, camera, seed)[0], view)
-    frame = camera.record(picture, np.random.default_rng([*seed, 8, place]))
+        picture = match_colours(picture, _picture(plan, index, usual, nose, camera, seed)[0], view)
+    frame = camera.record(picture, np.random.default_rng([*seed, 8, index]))
     return frame, {label: camera.framed(mask & view) for label, mask in marks.items()}
 
 
@@ -96,12 +96,12 @@ def _usual(found: tuple[Plan, ...], region: str) -> tuple[Plan, ...]:
 
 
 def _picture(
-    plan: ExamPlan, place: int, found: tuple[Plan, ...], nose: Nose, camera: Camera, seed: list[int]
+    plan: ExamPlan, index: int, found: tuple[Plan, ...], nose: Nose, camera: Camera, seed: list[int]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One view with these findings, not yet framed; a repeated view is drawn from the same numbers, from a pose nearby."""
-    view = plan.views[place]
-    first = place if view.repeats is None else view.repeats
-    rng, own = np.random.default_rng([*seed, 6, first]), np.random.default_rng([*seed, 7, place])
+    view = plan.views[index]
+    first = index if view.repeats is None else view.repeats
+    rng, own = np.random.default_rng([*seed, 6, first]), np.random.default_rng([*seed, 7, index])
     pose = Pose.draw(rng)
     canvas = camera.canvas(pose if view.repeats is None else pose.moved(own), view.side == "left")
     scene = Scene.empty(canvas, rng, nose.lumen)
@@ -117,7 +117,7 @@ def write_case(output: Path, seed: int, job: tuple[str, int]) -> dict:
     """
     split, index = job
     case = make_case(seed, split, index)
-    names = [f"images/{case.exam_id}_{place}.png" for place in range(len(case.images))]
+    names = [f"images/{case.exam_id}_{position}.png" for position in range(len(case.images))]
     record = {
         "exam_id": case.exam_id,
         "patient_id": case.patient_id,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.phantoms.common.words import pick
+from scripts.phantoms.common.words import choice
 
 SPLITS = ("training", "validation", "test")
 CLASSES = ("NOR", "BH", "NPC")
@@ -90,8 +90,8 @@ _IMAGED = dict.fromkeys(REGIONS, 0.25) | {"torus tubarius": 0.5, "fossa of rosen
 _IMAGED_CO_FINDING = 0.85
 _REPEATED, _BLURRED = 0.12, 0.08
 _SAME_PATIENT = 0.3
-_MOST_CO_FINDINGS = 3
-_LEAST_IMAGES, _MOST_IMAGES = 3, 8
+_MAX_CO_FINDINGS = 3
+_MIN_IMAGES, _MAX_IMAGES = 3, 8
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class ExamPlan:
 
 def plan_exam(seed: int, split: str, index: int) -> ExamPlan:
     """Plan of exam `index` of a split."""
-    block, place = divmod(index, BLOCK)
+    block, position = divmod(index, BLOCK)
     number = SPLITS.index(split)
-    label, form = _deal(np.random.default_rng([seed, number, block, 1]))[place]
+    label, form = _deal(np.random.default_rng([seed, number, block, 1]))[position]
     pair = np.random.default_rng([seed, number, index // 2, 2])
     patient = index - index % 2 if pair.random() < _SAME_PATIENT else index
     held_out = split == "test" and pair.random() < 0.5
@@ -183,9 +183,9 @@ def _co_findings(rng: np.random.Generator, label: str, taken: set[str]) -> tuple
     found: dict[str, Plan] = {}
     for name in rng.permutation(list(CO_FINDINGS)):
         kind = CO_FINDINGS[str(name)]
-        region, side = pick(kind.regions, rng), _side(rng)
+        region, side = choice(kind.regions, rng), _side(rng)
         excluded = name == IRRADIATED and label == "BH"
-        if rng.random() < kind.share and not excluded and region not in taken | found.keys() and len(found) < _MOST_CO_FINDINGS:
+        if rng.random() < kind.share and not excluded and region not in taken | found.keys() and len(found) < _MAX_CO_FINDINGS:
             found[region] = Plan(str(name), region, side if kind.sided else "", size=float(rng.uniform(0.85, 1.2)))
     return tuple(found.values())
 
@@ -201,12 +201,12 @@ def _views(rng: np.random.Generator, findings: tuple[Plan, ...]) -> tuple[View, 
     with_finding = {finding.region for finding in findings} | {"nasopharynx"}
     others = [region for region in REGIONS if region not in with_finding]
     wanted += [View(str(r), _side(rng)) for r in rng.permutation(others) if rng.random() < _IMAGED[str(r)]]
-    while len(wanted) < _LEAST_IMAGES:
-        wanted.append(View(pick(others, rng), _side(rng)))
-    views = [wanted[i] for i in rng.permutation(min(len(wanted), _MOST_IMAGES))]
-    for place in range(len(views)):
-        if len(views) < _MOST_IMAGES and rng.random() < _REPEATED:
-            views.append(replace(views[place], repeats=place))
+    while len(wanted) < _MIN_IMAGES:
+        wanted.append(View(choice(others, rng), _side(rng)))
+    views = [wanted[i] for i in rng.permutation(min(len(wanted), _MAX_IMAGES))]
+    for index in range(len(views)):
+        if len(views) < _MAX_IMAGES and rng.random() < _REPEATED:
+            views.append(replace(views[index], repeats=index))
     # A blurred frame most often has a sharp twin, as in a video.
     odds = [_BLURRED * (3 if view.repeats is not None else 1) for view in views]
     return tuple(replace(view, blurred=bool(rng.random() < odd)) for view, odd in zip(views, odds, strict=True))

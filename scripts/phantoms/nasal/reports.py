@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.phantoms.common.words import pick
+from scripts.phantoms.common.words import choice
 from scripts.phantoms.nasal.plan import CO_FINDINGS, REGIONS, ExamPlan
 from scripts.phantoms.nasal.words import BESIDE, IMPRESSIONS, JOINED, UNSUSPICIOUS, describe_normal, describe_other_side, state
 
@@ -45,7 +45,7 @@ def write_report(plan: ExamPlan, rng: np.random.Generator) -> Report:
         body = [body[i] for i in rng.permutation(len(body))]
     sentences = list(dict.fromkeys(sentence for _, sentence in body))
     if rng.random() < _BESIDE:
-        sentences.insert(int(rng.integers(len(sentences) + 1)), pick(BESIDE, rng))
+        sentences.insert(int(rng.integers(len(sentences) + 1)), choice(BESIDE, rng))
     if rng.random() < WITH_IMPRESSION:
         sentences.append(f"Impression: {_impression(plan, stated, rng)}")
     return Report(" ".join(sentences), stated)
@@ -67,7 +67,7 @@ def _normal(plan: ExamPlan, rng: np.random.Generator) -> list[tuple[int, str]]:
     sentences = []
     for pair, options in JOINED.items():
         if set(pair) <= set(chosen) and rng.random() < _JOINED:
-            sentences.append((REGIONS.index(pair[0]), pick(options, rng)))
+            sentences.append((REGIONS.index(pair[0]), choice(options, rng)))
             chosen = [region for region in chosen if region not in pair]
     return sentences + [(REGIONS.index(region), describe_normal(region, rng)) for region in chosen]
 
@@ -77,4 +77,4 @@ def _impression(plan: ExamPlan, stated: tuple[str | None, ...], rng: np.random.G
     told = [f.label for f, sentence in zip(plan.findings, stated, strict=True) if sentence and f.label in CO_FINDINGS]
     named = [f"{label.capitalize()}." for label in told if rng.random() < _CO_IMPRESSION]
     changed = plan.label == "NOR" and any(finding.region == "nasopharynx" for finding in plan.findings)
-    return " ".join([pick(UNSUSPICIOUS if changed else IMPRESSIONS[plan.label], rng), *named])
+    return " ".join([choice(UNSUSPICIOUS if changed else IMPRESSIONS[plan.label], rng), *named])

@@ -5,7 +5,7 @@ In a sentence, {side} stands for "right" or "left", {region} for a name of the r
 
 import numpy as np
 
-from scripts.phantoms.common.words import capitalized, pick
+from scripts.phantoms.common.words import capitalized, choice
 from scripts.phantoms.nasal.plan import (
     ADENOID_OBSTRUCTION,
     CLASSES,
@@ -295,18 +295,18 @@ _CLASS_PROMPTS: dict[str, tuple[str, ...]] = {
 def state(plan: Plan, rng: np.random.Generator) -> str:
     """One of many sentences that state a finding."""
     options = STATED[plan.label]
-    return _filled(pick(options[plan.form] if isinstance(options, dict) else options, rng), plan.region, plan.side, rng)
+    return _filled(choice(options[plan.form] if isinstance(options, dict) else options, rng), plan.region, plan.side, rng)
 
 
 def describe_normal(region: str, rng: np.random.Generator) -> str:
     """One of many sentences that call a region normal on both sides."""
-    return _filled(pick(NORMAL[region], rng), region, "", rng)
+    return _filled(choice(NORMAL[region], rng), region, "", rng)
 
 
 def describe_other_side(plan: Plan, rng: np.random.Generator) -> str | None:
     """A sentence that calls the side opposite a finding normal, where reports say such a thing."""
     options = OTHER_SIDE.get(plan.region, ())
-    return _filled(pick(options, rng), plan.region, {"right": "left", "left": "right"}[plan.side], rng) if options else None
+    return _filled(choice(options, rng), plan.region, {"right": "left", "left": "right"}[plan.side], rng) if options else None
 
 
 def prompt_table() -> dict[str, dict[str, list[str]]]:
@@ -336,4 +336,4 @@ def _asked(label: str, region: str) -> list[str]:
 
 
 def _filled(text: str, region: str, side: str, rng: np.random.Generator) -> str:
-    return capitalized(text.format(region=pick(NAMES[region], rng), side=side).replace("conchas", "conchae"))
+    return capitalized(text.format(region=choice(NAMES[region], rng), side=side).replace("conchas", "conchae"))

@@ -20,7 +20,7 @@ from typing import Any
 from scripts.cases.domain import DOMAINS
 from scripts.files.errors import UserError
 from scripts.files.faults import Fault, describe_faults
-from scripts.files.form import Form, Notes, check_text, list_of, unknown
+from scripts.files.form import ErrorCollector, Form, check_text, list_of, unknown
 
 BUILT_IN = {name: DOMAINS / "ct" / "prompts" / f"{name}.json" for name in ("ct_rate", "ct_wide", "rad_chestct")}
 """Tables that come with the project, by name: ct_rate (fVLM's published 16), ct_wide (ours), rad_chestct."""
@@ -67,7 +67,7 @@ def read_anatomy_prompts(table: str | Path, anatomies: Collection[str] | None = 
     """
     path = BUILT_IN.get(str(table), Path(table))
     content = _read(path)
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     findings = _findings(notes, content)
     faults = notes.faults + [fault for name, finding in findings for fault in _finding_faults(path, name, finding, anatomies)]
     faults += _repeated(path, [(name, finding) for name, finding in findings if isinstance(finding, dict)])
@@ -87,22 +87,22 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        reason, way_out = f"cannot be opened ({error.strerror})", f"give a path, or one of {', '.join(BUILT_IN)}"
+        reason, hint = f"cannot be opened ({error.strerror})", f"give a path, or one of {', '.join(BUILT_IN)}"
     except UnicodeDecodeError as error:
-        reason, way_out = f"is not UTF-8 text (byte {error.start})", "save it as UTF-8"
+        reason, hint = f"is not UTF-8 text (byte {error.start})", "save it as UTF-8"
     except json.JSONDecodeError as error:
-        reason, way_out = f"is not JSON: {error.msg}, line {error.lineno}, column {error.colno}", "correct it there"
-    raise PromptTableError(describe_faults([Fault("unreadable prompt table", str(path), "", "", "", "", reason, way_out)]))
+        reason, hint = f"is not JSON: {error.msg}, line {error.lineno}, column {error.colno}", "correct it there"
+    raise PromptTableError(describe_faults([Fault("unreadable prompt table", str(path), "", "", "", "", reason, hint)]))
 
 
-def _findings(notes: Notes, content: Any) -> list[tuple[str, Any]]:
+def _findings(notes: ErrorCollector, content: Any) -> list[tuple[str, Any]]:
     """Name (label, or "[index]" where it has none) and content of every finding; faults around them are noted."""
     if not isinstance(content, dict):
         notes.wrong_type("", content, 'an object with "about" and "findings"')
         return []
     findings: list = []
 
-    def keep(_: Notes, key: str, value: Any) -> None:
+    def keep(_: ErrorCollector, key: str, value: Any) -> None:
         findings.append(value)
 
     form = Form(required={"findings": list_of(keep, "findings", may_be_empty=False)}, optional={"about": check_text})
@@ -113,7 +113,7 @@ def _findings(notes: Notes, content: Any) -> list[tuple[str, Any]]:
 
 
 def _finding_faults(path: Path, name: str, finding: Any, anatomies: Collection[str] | None) -> list[Fault]:
-    notes = Notes(str(path), record=name)
+    notes = ErrorCollector(str(path), record=name)
     if not isinstance(finding, dict):
         notes.wrong_type("", finding, "an object")
         return notes.faults
@@ -130,11 +130,11 @@ def _repeated(path: Path, findings: list[tuple[str, dict]]) -> list[Fault]:
     labels: set[str] = set()
     wordings: dict[tuple[str, str], str] = {}
     for name, finding in findings:
-        notes = Notes(str(path), record=name)
+        notes = ErrorCollector(str(path), record=name)
         label = finding.get("label")
         if isinstance(label, str) and label in labels:
-            reason, way_out = "stands in the table already", "give all its wordings in one entry"
-            notes.add("duplicate label", "label", label, reason, way_out)
+            reason, hint = "stands in the table already", "give all its wordings in one entry"
+            notes.add("duplicate label", "label", label, reason, hint)
         labels.add(name)
         for key in ("positive", "negative"):
             texts = finding.get(key)

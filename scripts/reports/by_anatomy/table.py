@@ -12,8 +12,8 @@ import numpy as np
 
 from scripts.cases.domain import DOMAINS
 from scripts.files.errors import UserError
-from scripts.files.faults import NOTHING, Fault, describe_faults
-from scripts.files.form import Form, Notes, check_text, list_of, unknown
+from scripts.files.faults import MISSING, Fault, describe_faults
+from scripts.files.form import ErrorCollector, Form, check_text, list_of, unknown
 from scripts.reports.by_anatomy.words import part_names, plain_words
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def read_label_table(name_or_path: str | Path) -> dict[int, str]:
         AnatomyTableError: no such table, or a faulty one; all faults are named.
     """
     path, content = _read(name_or_path, "label table")
-    notes = Notes(str(path))
+    notes = ErrorCollector(str(path))
     if not isinstance(content, dict) or not content:
         notes.wrong_type("", content, 'an object of structures by mask value, {"1": "spleen", ...}')
         content = {}
@@ -171,14 +171,14 @@ def _read(name_or_path: str | Path, what: str) -> tuple[Path, Any]:
         raise AnatomyTableError(f"{what} {path}: is not JSON ({error}); compare it with {TABLES / 'ct_rate.json'}") from error
 
 
-def _check_part(notes: Notes, key: str, value: Any) -> None:
+def _check_part(notes: ErrorCollector, key: str, value: Any) -> None:
     if not isinstance(value, str):
         notes.wrong_type(key, value, "the name of a part")
     elif value not in part_names():
         notes.add("unknown part", key, value, *unknown(value, part_names()))
 
 
-def _check_term(notes: Notes, key: str, value: Any) -> None:
+def _check_term(notes: ErrorCollector, key: str, value: Any) -> None:
     check_text(notes, key, value)
     if isinstance(value, str) and value.strip() and not plain_words(value):
         notes.add("no word", key, value, "holds no letter a to z nor digit", "give a word or phrase that reports use")
@@ -195,15 +195,15 @@ _ANATOMY = Form(
 
 
 def _table_faults(file: str, content: Any) -> list[Fault]:
-    notes = Notes(file)
+    notes = ErrorCollector(file)
     entries = content.get("anatomies") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries or set(content) != {"anatomies"}:
-        notes.add("wrong form", "", NOTHING, "is not an object with the one key anatomies, a list", "copy the form of ct_rate.json")
+        notes.add("wrong form", "", MISSING, "is not an object with the one key anatomies, a list", "copy the form of ct_rate.json")
         return notes.faults
     faults = notes.faults
     for number, entry in enumerate(entries):
         name = entry.get("name") if isinstance(entry, dict) else None
-        notes = Notes(file, "anatomies", name if isinstance(name, str) and name else f"[{number}]")
+        notes = ErrorCollector(file, "anatomies", name if isinstance(name, str) and name else f"[{number}]")
         if isinstance(entry, dict):
             _ANATOMY.check(notes, entry)
             if entry.get("parts") == [] and not entry.get("terms"):
@@ -216,7 +216,7 @@ def _table_faults(file: str, content: Any) -> list[Fault]:
 
 def _repeats(file: str, entries: list[dict]) -> list[Fault]:
     """Names and structures that stand more than once."""
-    notes = Notes(file, "anatomies")
+    notes = ErrorCollector(file, "anatomies")
     names = Counter(entry["name"] for entry in entries)
     owners = Counter(structure for entry in entries for structure in entry["structures"])
     for name in (name for name, count in names.items() if count > 1):

@@ -151,16 +151,16 @@ def _by_word(names: Mapping[str, Iterable[str]]) -> dict[str, str]:
 
 def _read(name: str | Path) -> dict[str, Any]:
     path = _LEXICONS.get(str(name), Path(name))
-    way_out = f"give {', '.join(_LEXICONS)}, or a JSON file in their form"
+    hint = f"give {', '.join(_LEXICONS)}, or a JSON file in their form"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise LexiconError(f"{name}: no such lexicon ({error.strerror}); {way_out}") from error
+        raise LexiconError(f"{name}: no such lexicon ({error.strerror}); {hint}") from error
     except ValueError as error:
-        raise LexiconError(f"{path}: is not JSON in UTF-8 ({error}); {way_out}") from error
+        raise LexiconError(f"{path}: is not JSON in UTF-8 ({error}); {hint}") from error
     faults = _faults(content) if isinstance(content, dict) else ["is not an object"]
     if faults:
-        raise LexiconError("\n".join([f"{path}: not a lexicon; {way_out}", *(f"  {fault}" for fault in faults)]))
+        raise LexiconError("\n".join([f"{path}: not a lexicon; {hint}", *(f"  {fault}" for fault in faults)]))
     return content
 
 

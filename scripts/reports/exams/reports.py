@@ -45,7 +45,7 @@ class ExamSentence(NamedTuple):
         return -1 if self.region is None else REGIONS.index(self.region)
 
     @property
-    def statement(self) -> int:
+    def statement_id(self) -> int:
         """A number for region and findings (or "normal"), the same in every run and language; 63 bits of SHA-256. -1 unknown.
 
         The side is no part of it: the image of a left polyp shows what that of a right one shows, mirrored, so the two must not be

@@ -25,14 +25,14 @@ def load_bert_tokenizer(folder_or_name: str | Path, max_tokens: int) -> PreTrain
     Raises:
         TextModelError: no BERT tokenizer there, a vocabulary without ".", or a model with fewer positions than `max_tokens`.
     """
-    way_out = (
+    hint = (
         "give a folder that holds vocab.txt or tokenizer.json (scripts.reports.tokens.text_models.train_text_model makes one "
         "from your reports), or, with a network, a hub id such as emilyalsentzer/Bio_ClinicalBERT"
     )
     folder = Path(folder_or_name)
     if folder.is_dir():
         if not any((folder / name).is_file() for name in ("vocab.txt", "tokenizer.json")):
-            raise TextModelError(f"{folder}: no vocab.txt or tokenizer.json in this folder; {way_out}")
+            raise TextModelError(f"{folder}: no vocab.txt or tokenizer.json in this folder; {hint}")
         config = folder / "config.json"
         positions = json.loads(config.read_text()).get("max_position_embeddings") if config.is_file() else None
         if positions is not None and positions < max_tokens:
@@ -43,11 +43,11 @@ def load_bert_tokenizer(folder_or_name: str | Path, max_tokens: int) -> PreTrain
         tokenizer = AutoTokenizer.from_pretrained(str(folder_or_name))
     except (OSError, ValueError) as error:
         what = "the tokenizer cannot be read" if folder.is_dir() else "no such folder, nor a hub id within reach"
-        raise TextModelError(f"{folder_or_name}: {what} ({str(error).splitlines()[0]}); {way_out}") from error
+        raise TextModelError(f"{folder_or_name}: {what} ({str(error).splitlines()[0]}); {hint}") from error
     if (tokenizer.cls_token, tokenizer.sep_token) != ("[CLS]", "[SEP]"):
-        raise TextModelError(f"{folder_or_name}: not a BERT tokenizer (no [CLS] and [SEP]); {way_out}")
+        raise TextModelError(f"{folder_or_name}: not a BERT tokenizer (no [CLS] and [SEP]); {hint}")
     if tokenizer.convert_tokens_to_ids(".") in (None, tokenizer.unk_token_id):
-        raise TextModelError(f"{folder_or_name}: the vocabulary has no '.', so sentences cannot be told apart; {way_out}")
+        raise TextModelError(f"{folder_or_name}: the vocabulary has no '.', so sentences cannot be told apart; {hint}")
     return tokenizer
 
 

@@ -27,7 +27,7 @@ def page_of(found: RunComparison, address: str) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {"number": number, "p_value": p_value}
-    titles = [title(found.runs, place) for place in range(len(found.runs))]
+    titles = [title(found.runs, index) for index in range(len(found.runs))]
     return environment.get_template("page.html").render(
         found=found,
         titles=titles,
@@ -70,7 +70,7 @@ def _pictures(of_runs: Sequence[Mapping[str, bytes]]) -> dict[str, dict[int, str
     names = dict.fromkeys(name for pictures in of_runs for name in pictures)
     shared = sorted(names, key=lambda name: -sum(name in pictures for pictures in of_runs))
     return {
-        name: {place: _embedded(pictures[name]) for place, pictures in enumerate(of_runs) if name in pictures} for name in shared
+        name: {index: _embedded(pictures[name]) for index, pictures in enumerate(of_runs) if name in pictures} for name in shared
     }
 
 

@@ -48,19 +48,19 @@ def compare_runs(runs: Sequence[TrackedRun], address: str) -> RunComparison:
     """
     files = fetch_files(runs, address, tables_of=PAIRED_RUNS, pictures_of=PICTURED_RUNS)
     notes, comparisons = [], [[] for _ in runs]
-    for place in tqdm(range(1, min(len(runs), PAIRED_RUNS)), desc="comparing cases", unit="run", disable=None, leave=False):
-        comparisons[place], said = compare_cases(files[0].tables, files[place].tables)
-        notes += [f"{title(runs, place)}: {words}" for words in said]
+    for index in tqdm(range(1, min(len(runs), PAIRED_RUNS)), desc="comparing cases", unit="run", disable=None, leave=False):
+        comparisons[index], said = compare_cases(files[0].tables, files[index].tables)
+        notes += [f"{title(runs, index)}: {words}" for words in said]
     if len(runs) > PAIRED_RUNS:
         notes.append(f"single cases are compared for the first {PAIRED_RUNS} of {len(runs)} runs")
-    for place, found in enumerate(files):
-        notes += [f"{title(runs, place)}: {words}" for words in found.troubles]
-    without = [place for place, found in enumerate(files) if not found.metrics and not found.troubles]
+    for index, found in enumerate(files):
+        notes += [f"{title(runs, index)}: {words}" for words in found.troubles]
+    without = [index for index, found in enumerate(files) if not found.metrics and not found.troubles]
     if without:
         notes.append(f"no metrics.json, so no intervals: {_titles(runs, without)}")
     for status in sorted({run.status for run in runs} - {"FINISHED"}):
-        notes.append(f"{status}: {_titles(runs, [place for place, run in enumerate(runs) if run.status == status])}")
-    dirty = [place for place, run in enumerate(runs) if run.tags.get("git.dirty") == "true"]
+        notes.append(f"{status}: {_titles(runs, [index for index, run in enumerate(runs) if run.status == status])}")
+    dirty = [index for index, run in enumerate(runs) if run.tags.get("git.dirty") == "true"]
     if dirty:
         notes.append(f"files differed from the revision: {_titles(runs, dirty)}")
     metrics = _metrics(runs)
@@ -77,13 +77,13 @@ def compare_runs(runs: Sequence[TrackedRun], address: str) -> RunComparison:
     )
 
 
-def title(runs: Sequence[TrackedRun], place: int) -> str:
+def title(runs: Sequence[TrackedRun], index: int) -> str:
     """How a run is called here: names repeat, numbers do not."""
-    return f"#{place + 1} {runs[place].name}"
+    return f"#{index + 1} {runs[index].name}"
 
 
 def _titles(runs: Sequence[TrackedRun], places: Sequence[int]) -> str:
-    named = ", ".join(title(runs, place) for place in places[:_NAMED])
+    named = ", ".join(title(runs, index) for index in places[:_NAMED])
     return named if len(places) <= _NAMED else f"{named} and {len(places) - _NAMED} more"
 
 
@@ -98,4 +98,4 @@ def _best(name: str, values: list[float | None]) -> set[int]:
     if len(known) < 2:
         return set()
     best = min(known) if low_is_good(name) else max(known)
-    return {place for place, value in enumerate(values) if value == best}
+    return {index for index, value in enumerate(values) if value == best}

@@ -10,25 +10,25 @@ _COLUMNS, _WIDTH, _DIFFERENCES = 4, 28, 12
 def text_of(found: RunComparison) -> str:
     """Results, paired differences, cost and what settings differ; the page has all of it, this what fits."""
     shown = range(min(len(found.runs), _COLUMNS))
-    titles = [title(found.runs, place) for place in shown]
+    titles = [title(found.runs, index) for index in shown]
     lines = [_line("", titles)]
     for name, values in found.metrics.items():
-        lines.append(_line(name, [_metric(found, name, values, place) for place in shown]))
+        lines.append(_line(name, [_metric(found, name, values, index) for index in shown]))
     for name, values in by_name([cost_of(run) for run in found.runs]).items():
-        lines.append(_line(name, [values[place] or "-" for place in shown]))
+        lines.append(_line(name, [values[index] or "-" for index in shown]))
     hidden = len(found.runs) - len(shown)
     if hidden:
         lines.append(f"{hidden} more runs are on the page")
-    compared = [(place, row) for place in shown for row in found.comparisons[place]]
+    compared = [(index, row) for index in shown for row in found.comparisons[index]]
     if compared:
         lines += ["", f"the same cases, minus {titles[0]}:"]
         lines += [
             _line(
                 f"{row.measure} ({row.cases} lines)",
-                [titles[place], f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})"],
+                [titles[index], f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})"],
             )
             + f"  p {p_value(row.p_value)}"
-            for place, row in compared
+            for index, row in compared
         ]
     names = [*found.settings, *found.origins]
     if names:
@@ -38,10 +38,10 @@ def text_of(found: RunComparison) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
 
 
-def _metric(found: RunComparison, name: str, values: list[float | None], place: int) -> str:
-    bounds = found.bounds[place].get(name)
+def _metric(found: RunComparison, name: str, values: list[float | None], index: int) -> str:
+    bounds = found.bounds[index].get(name)
     interval = f" ({number(bounds.lower)}-{number(bounds.upper)})" if bounds else ""
-    return f"{number(values[place])}{interval}{' *' if place in found.best[name] else ''}"
+    return f"{number(values[index])}{interval}{' *' if index in found.best[name] else ''}"
 
 
 def _line(name: str, cells: list[str]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from integrations.dicom.display import OUTLINES, WINDOWS, picture_name, render_film, render_volume
-from integrations.dicom.series import Series, spread_slices
+from integrations.dicom.series import SliceGeometry, spread_slices
 from scripts.files.read_error import ReadError
 from scripts.readers.volume import read_volume
 from tests.integrations.volumes import SHAPE, affine_of, body, lesion, organs, oriented, write_series, write_volume
@@ -28,21 +28,21 @@ def as_seen(values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("turn", TURNS)
 def test_pictures_are_radiological_and_masks_come_back_voxel_by_voxel(axes, turn):
     values, affine = oriented(body(), affine_of(turn), axes)
-    whole = Series(values.shape, affine, ())
+    whole = SliceGeometry(values.shape, affine, ())
     series = replace(whole, slices=whole.head_to_foot(range(SHAPE[2])))
     assert np.array_equal(series.from_volume(values), as_seen(body()))
     mask = oriented(lesion(1), affine, axes)[0]
     drawn = series.from_volume(mask)
     assert np.array_equal(drawn, as_seen(lesion(1)))
     assert np.array_equal(series.to_volume(drawn), mask)
-    again = Series.from_json(json.loads(json.dumps(series.as_json())))
+    again = SliceGeometry.from_json(json.loads(json.dumps(series.as_json())))
     assert np.array_equal(again.to_volume(drawn), mask)
 
 
 @pytest.mark.parametrize("axes", ["RAS", "PSR"])
 def test_a_key_slice_is_the_picture_of_that_stored_slice(axes):
     values, affine = oriented(body(), affine_of(), axes)
-    series = Series(values.shape, affine, ())
+    series = SliceGeometry(values.shape, affine, ())
     stored = values.take(3, axis=series.axis)
     assert sorted(series.picture_of(values, 3).ravel()) == sorted(stored.ravel())
 
@@ -50,7 +50,7 @@ def test_a_key_slice_is_the_picture_of_that_stored_slice(axes):
 @pytest.mark.parametrize("axes", STORED)
 def test_pixels_of_unequal_sides_are_repeated_and_masks_still_exact(axes):
     values, affine = oriented(body(), affine_of(spacing=(1.0, 2.9, 3.0)), axes)
-    whole = Series(values.shape, affine, ())
+    whole = SliceGeometry(values.shape, affine, ())
     series = replace(whole, slices=whole.head_to_foot(range(SHAPE[2])))
     assert (series.width, series.height) == (SHAPE[0], 3 * SHAPE[1])
     mask = oriented(lesion(2), affine, axes)[0]
@@ -58,7 +58,7 @@ def test_pixels_of_unequal_sides_are_repeated_and_masks_still_exact(axes):
 
 
 def test_slices_that_are_not_shown_take_the_nearest_mask():
-    series = Series(SHAPE, affine_of(), (12, 9, 4))
+    series = SliceGeometry(SHAPE, affine_of(), (12, 9, 4))
     drawn = np.zeros((3, series.height, series.width), bool)
     drawn[1, 5, 7] = True
     mask = series.to_volume(drawn)
@@ -124,7 +124,7 @@ def test_a_mask_of_another_grid_is_refused(tmp_path):
 def test_real_volumes_keep_their_voxels(shared_data):
     for name in ("tsA_torso_sm", "openkbp_pt_187"):
         volume = read_volume(shared_data / "ct" / name / "ct.nii.gz")
-        whole = Series(volume.values.shape, volume.affine, ())
+        whole = SliceGeometry(volume.values.shape, volume.affine, ())
         series = replace(whole, slices=whole.head_to_foot(range(volume.values.shape[whole.axis])))
         mask = volume.values > 150
         assert mask.any() and np.array_equal(series.to_volume(series.from_volume(mask)), mask)

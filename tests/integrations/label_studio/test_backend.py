@@ -14,7 +14,7 @@ from integrations.label_studio.answers.results import is_region, label_of, mask_
 from integrations.label_studio.backend import app as backend
 from integrations.label_studio.backend.app import create_app, running
 from integrations.label_studio.backend.model import BundleModel
-from integrations.label_studio.cases import prepare, sources
+from integrations.label_studio.cases import case_inputs, prepare
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pages.configurations import PHRASE, Labels, configuration
 from integrations.label_studio.workspace import Workspace
@@ -39,26 +39,26 @@ def bundle(name: str, **settings) -> BundleModel:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Workspace:
+def workspace(tmp_path_factory) -> Workspace:
     return Workspace(tmp_path_factory.mktemp("reviews"))
 
 
 @pytest.fixture(scope="module")
-def film_records(tmp_path_factory) -> list[dict]:
+def image_records(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("films")
     write_films(folder, training=0, validation=0, test=12, seed=4, workers=1)
     return load_datalist(folder / "datalist.json").split("test")
 
 
 @pytest.fixture(scope="module")
-def films_backend(place):
-    with TestClient(create_app(bundle("cxr_localization"), place, PASSWORD)) as client:
+def films_backend(workspace):
+    with TestClient(create_app(bundle("cxr_localization"), workspace, PASSWORD)) as client:
         yield client
 
 
-def shown(place: Workspace, *files: str, name: str) -> list[str]:
+def shown(workspace: Workspace, *files: str, name: str) -> list[str]:
     """Addresses of pictures, put below the image folder."""
-    folder = place.images / "project" / name
+    folder = workspace.images / "project" / name
     folder.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(files):
         shutil.copy(file, folder / f"{number}.png")
@@ -83,11 +83,11 @@ CXR = configuration(
 )
 
 
-def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, place, film_records):
+def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, workspace, image_records):
     shares, chances = [], []
-    for record in film_records:
+    for record in image_records:
         for finding in record["findings"]:
-            (url,) = shown(place, record["image"], name=record["study_id"])
+            (url,) = shown(workspace, record["image"], name=record["study_id"])
             answer = ask(films_backend, {"image": url}, finding["text"], CXR)
             assert answer.status_code == 200, answer.text
             (result,) = answer.json()["results"]
@@ -100,10 +100,10 @@ def test_a_typed_phrase_is_found_where_the_lesion_is(films_backend, place, film_
     assert len(shares) >= 9 and np.mean(shares) > 4 * np.mean(chances), (shares, chances)
 
 
-def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(films_backend, place, film_records):
+def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(films_backend, workspace, image_records):
     config = configuration("cxr", Labels(("effusion", "pleural effusion"), ("x",)))
-    for record in film_records:
-        (url,) = shown(place, record["image"], name=record["study_id"])
+    for record in image_records:
+        (url,) = shown(workspace, record["image"], name=record["study_id"])
         for phrase, labels in (("left Pleural effusion", ["pleural effusion"]), ("opacity", None)):
             for item in ask(films_backend, {"image": url}, phrase, config).json()["results"][0]["result"]:
                 assert item["value"].get("brushlabels") == labels and words_of(item) == phrase
@@ -111,19 +111,19 @@ def test_a_region_takes_the_label_that_the_phrase_names_and_carries_the_words(fi
                 assert 0 <= item["score"] <= 1 and is_region(item)
 
 
-def test_what_cannot_be_pointed_at_gives_no_region(films_backend, place, film_records):
-    (url,) = shown(place, film_records[0]["image"], name="one")
+def test_what_cannot_be_pointed_at_gives_no_region(films_backend, workspace, image_records):
+    (url,) = shown(workspace, image_records[0]["image"], name="one")
     assert ask(films_backend, {"image": url}, "no pleural effusion", CXR).json()["results"][0]["result"] == []
     drawn = {"params": {"context": {"result": [{"type": "brushlabels", "value": {}}]}}, "tasks": [{"data": {"image": url}}]}
     assert films_backend.post("/predict", json=drawn, auth=KNOWN).json()["results"][0]["result"] == []
 
 
-def test_suggestions_are_what_push_sends(films_backend, place, film_records, tmp_path):
-    films = Path(film_records[0]["image"]).parent
+def test_suggestions_are_what_push_sends(films_backend, workspace, image_records, tmp_path):
+    films = Path(image_records[0]["image"]).parent
     weights = ["--checkpoint", BUNDLES / "cxr_localization" / "models" / "phantom" / "model.pt"]
     Bundle("cxr_localization").run(["inference", "phantom"], "--films", films, *weights, "--output_dir", tmp_path)
-    found = sources(read_predictions(tmp_path), None)
-    pushed = prepare(place, "other", found, version="v", shape="mask", random_share=0, keep_phi=False)
+    found = case_inputs(read_predictions(tmp_path), None)
+    pushed = prepare(workspace, "other", found, version="v", shape="mask", random_share=0, keep_phi=False)
     phrases = ("pleural effusion", "consolidation", "pneumothorax")
     config, regions = configuration("cxr", Labels(phrases, phrases)), 0
     for one in pushed:
@@ -134,52 +134,52 @@ def test_suggestions_are_what_push_sends(films_backend, place, film_records, tmp
     assert len(pushed) == 12 and regions >= 3
 
 
-def test_the_model_reads_the_files_that_the_pictures_were_made_from(films_backend, place, film_records, tmp_path):
-    record = film_records[0]
-    (url,) = shown(place, record["image"], name="kept")
-    place.save_case("project", "kept", {"case_id": "s", "images": [str(tmp_path / "gone.png")]})
+def test_the_model_reads_the_files_that_the_pictures_were_made_from(films_backend, workspace, image_records, tmp_path):
+    record = image_records[0]
+    (url,) = shown(workspace, record["image"], name="kept")
+    workspace.save_case("project", "kept", {"case_id": "s", "images": [str(tmp_path / "gone.png")]})
     answer = ask(films_backend, {"image": url}, "pleural effusion", CXR)
     assert answer.status_code == 422 and "gone.png" in answer.json()["detail"]
 
 
-def test_an_exams_phrase_is_found_on_one_of_its_images(place, tmp_path):
+def test_an_exams_phrase_is_found_on_one_of_its_images(workspace, tmp_path):
     write_exams(tmp_path, training=0, validation=0, test=3, seed=5, workers=1)
     classes = ("NOR", "BH", "NPC")
     config = configuration("nasal", Labels(classes, classes))
-    with TestClient(create_app(bundle("nasal_pretraining"), place, PASSWORD)) as client:
+    with TestClient(create_app(bundle("nasal_pretraining"), workspace, PASSWORD)) as client:
         for record in load_datalist(tmp_path / "datalist.json").split("test"):
-            urls = shown(place, *record["images"], name=record["exam_id"])
+            urls = shown(workspace, *record["images"], name=record["exam_id"])
             (result,) = ask(client, {"images": urls}, "a bulging mass", config).json()["results"]
             assert result["result"] and len({item["item_index"] for item in result["result"]}) == 1
             assert 0 <= result["result"][0]["item_index"] < len(urls)
-    with TestClient(create_app(bundle("npc_screening"), place, PASSWORD)) as client:
+    with TestClient(create_app(bundle("npc_screening"), workspace, PASSWORD)) as client:
         (suggested,) = ask(client, {"images": urls}, config=config).json()["results"]
         assert any(item["from_name"] == "diagnosis" for item in suggested["result"]) and 0 <= suggested["score"] <= 1
         refused = ask(client, {"images": urls}, "a bulging mass", config)
         assert refused.status_code == 422 and "learned no words" in refused.json()["detail"]
 
 
-def test_a_pushed_volume_is_answered_from_its_own_file(place, tmp_path):
+def test_a_pushed_volume_is_answered_from_its_own_file(workspace, tmp_path):
     write_predictions(tmp_path / "predictions", {"scan": write_volume(tmp_path / "scan.nii.gz", "RAS")}, "RAS")
-    found = sources(read_predictions(tmp_path / "predictions"), None)
-    (pushed,) = prepare(place, "scans", found, version="v", shape="mask", random_share=0, keep_phi=False)
+    found = case_inputs(read_predictions(tmp_path / "predictions"), None)
+    (pushed,) = prepare(workspace, "scans", found, version="v", shape="mask", random_share=0, keep_phi=False)
     asked = {"task": "ct", **pushed.data}
-    task = backend.TaskQuestion(place, asked, "", "ct", None)
+    task = backend.TaskQuestion(workspace, asked, "", "ct", None)
     with pytest.raises(LabelStudioError, match="not known here"):
         _ = task.record
-    place.save_case("scans", pushed.data["case_id"], pushed.kept)
-    record = backend.TaskQuestion(place, asked, "", "ct", None).record
+    workspace.save_case("scans", pushed.data["case_id"], pushed.kept)
+    record = backend.TaskQuestion(workspace, asked, "", "ct", None).record
     assert record == {
         "image": str(tmp_path / "scan.nii.gz"),
         "anatomy_mask": found[0].record.get("anatomy_mask", record["anatomy_mask"]),
     }
 
 
-def test_faults_are_told_with_a_way_out(films_backend, place, film_records):
-    (url,) = shown(place, film_records[0]["image"], name="three")
+def test_faults_are_told_with_a_way_out(films_backend, workspace, image_records):
+    (url,) = shown(workspace, image_records[0]["image"], name="three")
     unknown = ask(films_backend, {"image": url}, config=configuration("cxr", Labels(("Mass",), ("Mass",))))
     assert unknown.status_code == 422 and "push this model's predictions" in unknown.json()["detail"]
-    (place.images / "project" / "three" / "0.png").write_bytes(b"no picture")
+    (workspace.images / "project" / "three" / "0.png").write_bytes(b"no picture")
     broken = ask(films_backend, {"image": url}, "pleural effusion", CXR)
     assert broken.status_code == 422 and "0.png" in broken.json()["detail"]
     for data, said in (({}, "names no image"), ({"image": url, "task": "ct"}, "is for cxr"), ({"images": [1]}, "names no image")):
@@ -223,12 +223,12 @@ def test_what_label_studio_asks_without_password_tells_nothing(films_backend):
         "http://169.254.169.254/latest/meta-data",
     ],
 )
-def test_nothing_outside_the_image_folder_is_read(films_backend, place, reference):
-    place.key.write_text("secret")
-    (place.images / "project").mkdir(parents=True, exist_ok=True)
-    link = place.images / "project" / "link.png"
+def test_nothing_outside_the_image_folder_is_read(films_backend, workspace, reference):
+    workspace.key.write_text("secret")
+    (workspace.images / "project").mkdir(parents=True, exist_ok=True)
+    link = workspace.images / "project" / "link.png"
     link.unlink(missing_ok=True)
-    link.symlink_to(place.key)
+    link.symlink_to(workspace.key)
     for data in ({"image": reference}, {"images": [reference]}):
         answer = ask(films_backend, data, "pleural effusion", CXR)
         assert answer.status_code == 400 and "secret" not in answer.text
@@ -262,11 +262,11 @@ class Slow:
         return [{"score": 0.0, "result": []} for _ in entries]
 
 
-def test_who_finds_the_line_full_is_told_to_come_again(place, film_records, monkeypatch):
+def test_who_finds_the_line_full_is_told_to_come_again(workspace, image_records, monkeypatch):
     monkeypatch.setattr(backend, "CAPACITY", 2)
-    slow, (url,) = Slow(), shown(place, film_records[0]["image"], name="four")
+    slow, (url,) = Slow(), shown(workspace, image_records[0]["image"], name="four")
     answers = queue.Queue()
-    with TestClient(create_app(slow, place, PASSWORD)) as client:
+    with TestClient(create_app(slow, workspace, PASSWORD)) as client:
         threads = [threading.Thread(target=lambda: answers.put(ask(client, {"image": url}, "mass", CXR))) for _ in range(6)]
         threads[0].start()
         assert slow.begun.wait(30)
@@ -280,8 +280,8 @@ def test_who_finds_the_line_full_is_told_to_come_again(place, film_records, monk
         assert [answers.get(timeout=30).status_code for _ in range(3)] == [200, 200, 200]
 
 
-def test_a_port_that_is_taken_is_told(place):
+def test_a_port_that_is_taken_is_told(workspace):
     port = free_port()
-    app = create_app(Slow(), place, PASSWORD)
+    app = create_app(Slow(), workspace, PASSWORD)
     with running(app, "127.0.0.1", port), pytest.raises(LabelStudioError, match="is taken"), running(app, "127.0.0.1", port):
         pass

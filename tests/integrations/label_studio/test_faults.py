@@ -119,26 +119,26 @@ def test_a_push_whose_server_went_away_goes_on_later(client, workspace, server, 
 
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_a_push(project, films, tmp_path):
-    place, imports = Workspace(tmp_path / "own"), Counter()
+    workspace, imports = Workspace(tmp_path / "own"), Counter()
     port = free_port()
-    url = start(place, port)
+    url = start(workspace, port)
 
     def kills(method: str, path: str) -> str:
         imports["seen"] += method == "POST" and "/import" in path
         if imports["seen"] == 2:
-            psutil.Process(json.loads((place.server / "background.json").read_text())["pid"]).kill()
+            psutil.Process(json.loads((workspace.server / "background.json").read_text())["pid"]).kill()
         return PASS
 
     try:
         with FaultyProxy(url, kills) as proxy, pytest.raises(ServerGone, match="run the command again"):
-            push(connect(place, proxy.url), place, films(SIZES), project)
-        assert start(place, port) == url
-        client = connect(place, url)
+            push(connect(workspace, proxy.url), workspace, films(SIZES), project)
+        assert start(workspace, port) == url
+        client = connect(workspace, url)
         assert len(cases_on(client, project)) < 5
-        push(client, place, films(SIZES), project)
+        push(client, workspace, films(SIZES), project)
         assert_each_once(client, project, 5)
     finally:
-        stop(place)
+        stop(workspace)
 
 
 def test_answers_that_never_come_are_told_and_made_up_for(client, workspace, server, project, films):

@@ -43,7 +43,7 @@ TELLING = (
     *("Quindlebury", "Ottoline", "Featheringay", "Ambrose", "Wilfreda", "Marrowbone", "QX7741093", "7741093", "ACC5550917"),
     *("19310412", "20230816", "2023-08-16", "12 April 2021", "555-091-7741", "77410935550917", "92 years"),
 )
-SHORTEST = 5
+MIN_LETTERS = 5
 """Characters of a word that is looked for."""
 
 
@@ -127,7 +127,7 @@ def identity(path: Path) -> set[str]:
 
     dcmread(path, stop_before_pixels=True).walk(look)
     # What the standard itself defines, such as the kind of object, names nobody; a few characters can stand in any word.
-    return {word for word in found if len(word) >= SHORTEST and not word.startswith("1.2.840.10008.")}
+    return {word for word in found if len(word) >= MIN_LETTERS and not word.startswith("1.2.840.10008.")}
 
 
 def test_no_request_and_no_picture_names_the_patient_of_a_real_film(shared_data, client, workspace, proxy, project, tmp_path):

@@ -85,12 +85,12 @@ def test_reviewed_exams_train_a_model_that_stands_beside_the_first(client, works
     assert diagnosis.loc["seconds", "estimate"] == 20 and diagnosis.loc["acceptance", "estimate"] < 1
 
     tuned, tracked = tmp_path / "tuned", ["--tracking_uri", store]
-    few = ["--max_epochs", 3, "--least_exams_per_epoch", 28, "--batch_size", 7, "--held_out", "[]"]
+    few = ["--max_epochs", 3, "--least_exams_per_epoch", 28, "--batch_size", 7, "--held_out_sites", "[]"]
     signs = ["--head_prompts", "nasal"]
     SCREENING.run(("train", "phantom", "linear_probe"), "--dataset_dir", pulled, *few, *signs, *tracked, "--output_dir", tuned)
     before = ["--checkpoint", SHIPPED, "--calibrate", "False", "--run_name", "shipped", "--output_dir", tmp_path / "before"]
     after = ["--checkpoint", tuned / "checkpoint_best.pt", "--run_name", "reviewed", "--output_dir", tmp_path / "after"]
-    after += ["--parent_run", tuned, "--held_out", "[]"]
+    after += ["--parent_run", tuned, "--held_out_sites", "[]"]
     for arguments in (before, after):
         SCREENING.run(("evaluate", "phantom"), "--dataset_dir", phantoms, *tracked, *arguments)
 

@@ -75,8 +75,8 @@ def test_masks_lie_in_the_field_of_view_and_boxes_bound_them(exams):
 def test_a_mass_hides_the_swollen_torus_behind_it_unless_it_lies_under_the_mucosa(exams):
     shared = {True: [], False: []}
     for case in (*exams.seen, *exams.held_out):
-        for place in range(len(case.images)):
-            masks = {f.plan.label: f.mask for f in case.findings if f.image_index == place}
+        for index in range(len(case.images)):
+            masks = {f.plan.label: f.mask for f in case.findings if f.image_index == index}
             masses = [masks[label] for label in (MASS, OBLITERATED) if label in masks]
             if SWOLLEN_TORUS in masks and masses:
                 shared[case.plan.form == "submucosal"].append(max(float((mask & masks[SWOLLEN_TORUS]).mean()) for mask in masses))
@@ -112,12 +112,12 @@ def test_repeated_frames_resemble_the_first_and_blurred_ones_are_blurred(exams):
 
     repeats, others, sharp, blurred = [], [], [], []
     for case in exams.seen:
-        for place, view in enumerate(case.plan.views):
-            inner = case.images[place][70:-70, 100:-100] if case.plan.site == SITES[1] else case.images[place][70:-70, 70:-70]
+        for index, view in enumerate(case.plan.views):
+            inner = case.images[index][70:-70, 100:-100] if case.plan.site == SITES[1] else case.images[index][70:-70, 70:-70]
             grain = cv2.Laplacian(cv2.GaussianBlur(inner, (0, 0), 1.2).astype(np.float32), cv2.CV_32F).std()
             (blurred if view.blurred else sharp).append(grain)
-            for other, earlier in enumerate(case.plan.views[:place]):
-                pair = np.corrcoef(small(case.images[place]), small(case.images[other]))[0, 1]
+            for other, earlier in enumerate(case.plan.views[:index]):
+                pair = np.corrcoef(small(case.images[index]), small(case.images[other]))[0, 1]
                 if view.repeats == other:
                     repeats.append(pair)
                 elif view.region != earlier.region:

@@ -51,7 +51,7 @@ def test_phantom_sentences_are_on_their_region_and_their_wordings_are_one_statem
                 good = [unit.text for unit in units] == [sentence] and units[0].region == region and bool(units[0].findings)
                 right += good
                 wrong += [] if good else [(label, sentence, units)]
-                statements.setdefault((label, region), set()).update(unit.statement for unit in units)
+                statements.setdefault((label, region), set()).update(unit.statement_id for unit in units)
     for region, texts in NORMAL.items():
         for sentence in wordings(texts, region):
             good = told(sentence, english) == [(region, "normal")]
@@ -95,9 +95,9 @@ def test_what_sentences_say(report, expected, both):
 
 def test_the_same_statement_has_the_same_number_in_both_languages_and_every_run(both):
     first, second = (exam_sentences(text, both)[0] for text in ("Polyp in the left middle meatus.", "右侧中鼻道见息肉。"))
-    assert first.statement == second.statement > 0
-    assert exam_sentences("Examined after decongestion.", both)[0].statement == -1
-    assert np.int64(first.statement) == first.statement
+    assert first.statement_id == second.statement_id > 0
+    assert exam_sentences("Examined after decongestion.", both)[0].statement_id == -1
+    assert np.int64(first.statement_id) == first.statement_id
 
 
 @pytest.mark.parametrize(

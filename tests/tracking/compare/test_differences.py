@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from scripts.handlers.reports import exam as exam_report
-from scripts.handlers.reports import localization as localization_report
+from scripts.handlers.reports import image as image_report
 from scripts.tracking.compare.differences import cost_of, differing, is_result, low_is_good, origin_of, settings_of
 from scripts.tracking.compare.intervals import intervals_of
 from scripts.tracking.compare.store import TrackedRun
@@ -62,7 +62,7 @@ def test_intervals_under_the_names_that_films_are_tracked_by():
             "nodule": {"auc": interval(0.6), "cases": 5},
         },
     }
-    tracked = {f"test/{name}": value for name, value in localization_report.main_figures(summary).items()}
+    tracked = {f"test/{name}": value for name, value in image_report.main_figures(summary).items()}
     found = intervals_of(tracked, summary)
     assert set(tracked) - set(found) == {"test/false_regions_at_80_recall"}
     assert found["test/cnr_macro"] == pytest.approx((2.35, 2.45)) and found["test/auc_macro"] == pytest.approx((0.85, 0.95))

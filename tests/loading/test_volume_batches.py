@@ -7,8 +7,8 @@ import torch
 
 from scripts.files.atomic import text_id
 from scripts.files.errors import UserError
-from scripts.loading.anatomy_batches import AnatomyCollate, check_anatomies
-from scripts.loading.dataset import Cases
+from scripts.loading.dataset import PassThroughCollate
+from scripts.loading.volume_batches import VolumeCollate, check_anatomies
 from scripts.reports.tokens.text_models import train_text_model
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
@@ -30,7 +30,7 @@ def item(number, reports):
 def test_texts_are_stripped_as_published(tokenizer, fvlm_golden):
     cases = json.loads((fvlm_golden / "loss_cases.json").read_text())
     expected = json.loads((fvlm_golden / "loss_expected.json").read_text())
-    collate = AnatomyCollate(tokenizer, NAMES)
+    collate = VolumeCollate(tokenizer, NAMES)
     for name, case in cases.items():
         patients = len(case["boxes"])
         batch = collate([item(row, {organ: texts[row] for organ, texts in case["texts"].items()}) for row in range(patients)])
@@ -43,7 +43,7 @@ def test_texts_are_stripped_as_published(tokenizer, fvlm_golden):
 
 def test_every_different_text_is_tokenized_once(tokenizer):
     said = [{"lung": "lung nodule.", "heart": "lung nodule."}, {"lung": "lung nodule.", "aorta": "calcification of the aorta."}]
-    batch = AnatomyCollate(tokenizer, NAMES)([item(1, said[0]), item(2, said[1])])
+    batch = VolumeCollate(tokenizer, NAMES)([item(1, said[0]), item(2, said[1])])
     inputs = batch["inputs"]
     texts = ["lung nodule.", "calcification of the aorta.", *(f"{name} shows no significant abnormalities." for name in NAMES[1:])]
     assert len(inputs["tokens"]) == len(texts)
@@ -62,12 +62,12 @@ def test_every_different_text_is_tokenized_once(tokenizer):
 
 
 def test_rejections_travel_with_the_batch(tokenizer):
-    collate = AnatomyCollate(tokenizer, NAMES)
+    collate = VolumeCollate(tokenizer, NAMES)
     broken = {"rejected": [("v9", "is cut short")]}
     assert collate([broken]) == {"case_ids": [], "rejected": [("v9", "is cut short")]}
     batch = collate([broken, item(1, {})])
     assert batch["case_ids"] == ["v1"] and batch["rejected"] == [("v9", "is cut short")] and bool(batch["inputs"]["normal"].all())
-    handed = Cases()([broken, item(3, {})])
+    handed = PassThroughCollate()([broken, item(3, {})])
     assert handed["case_ids"] == ["v3"] and len(handed["cases"]) == 1 and handed["rejected"] == [("v9", "is cut short")]
 
 
@@ -80,7 +80,7 @@ def test_long_texts_keep_their_ends(tokenizer):
 def test_volumes_prepared_for_other_anatomies_are_refused(tokenizer):
     wide = item(2, {"lung": "lung nodule.", "liver": "a cyst.", "spleen": "large."})
     with pytest.raises(UserError) as caught:
-        AnatomyCollate(tokenizer, NAMES)([item(1, {"lung": "lung nodule."}), wide])
+        VolumeCollate(tokenizer, NAMES)([item(1, {"lung": "lung nodule."}), wide])
     assert str(caught.value) == (
         "v2 was prepared for other anatomies (liver, spleen) than the network's (lung, heart, esophagus, aorta): "
         "give the --anatomies of preprocess-ct, or prepare the volumes anew"

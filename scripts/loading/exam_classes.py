@@ -46,8 +46,8 @@ def screening_task(name: str) -> ScreeningTask:
     return TASKS[name]
 
 
-def screening_records(cases: Datalist, split: str, task: ScreeningTask, held_out: Sequence[str] = ()) -> list[dict]:
-    """Exams of a split whose class is known, those of held-out centres left out of all but the test split.
+def exam_class_records(cases: Datalist, split: str, task: ScreeningTask, held_out_sites: Sequence[str] = ()) -> list[dict]:
+    """Exams of a split whose class is known, those of held-out sites left out of all but the test split.
 
     Raises:
         UserError: a label that is none of NOR, BH, NPC (all such exams are named), or no exam left of some class in
@@ -62,16 +62,16 @@ def screening_records(cases: Datalist, split: str, task: ScreeningTask, held_out
         )
     if split == "test":
         return records
-    records = [record for record in records if record.get("site") not in held_out]
+    records = [record for record in records if record.get("site") not in held_out_sites]
     known = {task.class_of[record["label"]] for record in records}
     missing = [name for position, name in enumerate(task.classes) if position not in known]
     if missing:
-        where = f" outside the held-out centres ({', '.join(held_out)})" if held_out else ""
+        where = f" outside the held-out sites ({', '.join(held_out_sites)})" if held_out_sites else ""
         raise UserError(f"{cases.path}: {split} holds no exam of class {', nor of class '.join(missing)}{where}")
     return records
 
 
-class ScreeningCollate:
+class ExamClassCollate:
     """Join exams with a class into a batch.
 
     Args:

@@ -7,9 +7,9 @@ import torch
 
 from scripts.datalists.datalist import Datalist
 from scripts.files.errors import UserError
-from scripts.loading.dataset import Cases
+from scripts.loading.dataset import PassThroughCollate
 from scripts.loading.exam_batches import join_images
-from scripts.loading.screening import ScreeningCollate, screening_records, screening_task
+from scripts.loading.exam_classes import ExamClassCollate, exam_class_records, screening_task
 
 
 def exam(number, label, site=None):
@@ -37,16 +37,16 @@ def test_held_out_centres_are_met_in_the_test_alone():
     records = [exam(0, "NOR", "A"), exam(1, "NPC", "A"), exam(2, "NPC", "C"), exam(3, "BH")]
     unlabelled = {key: value for key, value in exam(4, "NOR").items() if key != "label"}
     data = cases(training=[*records, unlabelled], test=records)
-    assert [r["exam_id"] for r in screening_records(data, "training", task, ["C"])] == ["e0", "e1", "e3"]
-    assert len(screening_records(data, "test", task, ["C"])) == 4
+    assert [r["exam_id"] for r in exam_class_records(data, "training", task, ["C"])] == ["e0", "e1", "e3"]
+    assert len(exam_class_records(data, "test", task, ["C"])) == 4
     with pytest.raises(UserError, match=r"no exam of class NPC outside the held-out centres \(C\)"):
-        screening_records(cases(training=records[:1] + records[2:]), "training", task, ["C"])
+        exam_class_records(cases(training=records[:1] + records[2:]), "training", task, ["C"])
 
 
 def test_all_strange_labels_are_named():
     data = cases(training=[exam(0, "NOR"), exam(1, "tumour"), exam(2, "npc")])
     with pytest.raises(UserError, match=r"2 exams of training .*e1 \(tumour\), e2 \(npc\)"):
-        screening_records(data, "training", screening_task("three_class"))
+        exam_class_records(data, "training", screening_task("three_class"))
 
 
 def test_a_batch_of_exams_of_one_and_of_several_images():
@@ -55,12 +55,12 @@ def test_a_batch_of_exams_of_one_and_of_several_images():
         for count, label in ((2, "NPC"), (1, "NOR"))
     ]
     broken = {"rejected": [("e9", "no readable image")]}
-    batch = ScreeningCollate(screening_task("three_class"))([items[0], broken, items[1]])
+    batch = ExamClassCollate(screening_task("three_class"))([items[0], broken, items[1]])
     assert batch["images"][:, 0, 0, 0].tolist() == [2, 2, 1]
     assert batch["inputs"]["image_index"].tolist() == [[0, 1], [2, -1]] and batch["inputs"]["labels"].tolist() == [2, 0]
     assert (batch["case_ids"], batch["rejected"]) == (["e2", "e1"], [("e9", "no readable image")])
-    assert ScreeningCollate(screening_task("three_class"))([broken]) == {"case_ids": [], "rejected": broken["rejected"]}
-    assert Cases()([broken, items[1]])["cases"] == [items[1]]
+    assert ExamClassCollate(screening_task("three_class"))([broken]) == {"case_ids": [], "rejected": broken["rejected"]}
+    assert PassThroughCollate()([broken, items[1]])["cases"] == [items[1]]
 
 
 def test_images_are_joined_in_order():

@@ -11,7 +11,7 @@ from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
 from scripts.predictions.predictions import PredictionWriter
 
 
-class PhraseInference(Evaluator):
+class ImageInference(Evaluator):
     """Ask every film for every phrase and write the answers as predictions.
 
     A phrase with regions gives one finding a region; a phrase without any gives a finding without box and mask, so that a reader
@@ -19,7 +19,7 @@ class PhraseInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.FilmCollate`.
+        val_data_loader: gives batches of `scripts.loading.ImageRecordCollate`.
         grounder: answers phrases with regions.
         phrases: asked of every film whose record has no `phrases` of its own.
         writer: receives the predictions; they stand in its folder when the run has ended well.

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.engines import ScreeningEvaluator, ScreeningInference
-from scripts.engines.screening_inference import deciding_images
+from scripts.engines import ExamClassEvaluator, ExamClassInference
+from scripts.engines.exam_class_inference import deciding_images
 from scripts.files.errors import UserError
-from scripts.inferers import ScreeningCalibration
-from scripts.loading.dataset import Cases
-from scripts.loading.screening import screening_task
+from scripts.inferers import ExamClassCalibration
+from scripts.loading.dataset import PassThroughCollate
+from scripts.loading.exam_classes import screening_task
 from scripts.networks import ExamClassifier, ExamEncoder
 from scripts.predictions.predictions import PredictionWriter, read_predictions
 from scripts.transforms.letterbox import Letterbox
@@ -41,7 +41,7 @@ def cases():
             "case_id": name,
             "record": {"patient_id": name, "images": [f"{name}{n}.png" for n in range(count)], "label": label},
             "images": torch.rand(len(places), 3, 64, 64, generator=generator),
-            "image_places": places,
+            "image_indices": places,
             "views": [Letterbox((40, 60), 64)] * len(places),
             "rejected": [],
         }
@@ -51,7 +51,7 @@ def cases():
 
 def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifier, cases, tmp_path):
     writer = PredictionWriter(tmp_path, "nasal", MODEL)
-    ScreeningInference("cpu", [Cases()(cases)], classifier, ScreeningCalibration(2.0), 64, writer).run()
+    ExamClassInference("cpu", [PassThroughCollate()(cases)], classifier, ExamClassCalibration(2.0), 64, writer).run()
     for case, answer in zip(cases, read_predictions(tmp_path), strict=True):
         classes, located = answer["findings"][:3], answer["findings"][3:]
         logits = classifier.classify(case["images"], torch.arange(len(case["images"]))[None]).logits
@@ -59,7 +59,7 @@ def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifie
         assert [entry["probability"] for entry in classes] == pytest.approx(expected.tolist(), abs=1e-6)
         best = sorted(expected.tolist())
         assert classes[0]["confidence"] == pytest.approx(best[-1] - best[-2], abs=1e-6)
-        assert located and {entry["image_index"] for entry in located} <= set(case["image_places"])
+        assert located and {entry["image_index"] for entry in located} <= set(case["image_indices"])
         assert {entry["label"] for entry in located} == {classifier.classes[int(expected.argmax())]}
         for entry in (entry for entry in located if entry["mask"]):
             x, y, width, height = entry["box"]
@@ -67,12 +67,12 @@ def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifie
 
 
 def test_evaluation_rows_hold_truth_and_logits(classifier, cases):
-    batches = [Cases()(cases)]
-    engine = ScreeningEvaluator("cpu", batches, classifier, screening_task("three_class"))
+    batches = [PassThroughCollate()(cases)]
+    engine = ExamClassEvaluator("cpu", batches, classifier, screening_task("three_class"))
     engine.run()
     rows = engine.state.output["exams"]
     assert [(row["case_id"], row["truth"], row["site"]) for row in rows] == [("a", 2, None), ("b", 0, None)]
     alone = classifier.classify(cases[1]["images"], torch.zeros(1, 1, dtype=torch.int64)).logits[0]
     assert rows[1]["logits"] == pytest.approx(alone.tolist(), abs=1e-5)
     with pytest.raises(UserError, match=r"tells \['NOR', 'BH', 'NPC'\] apart, not \['NOR or BH', 'NPC'\]"):
-        ScreeningEvaluator("cpu", batches, classifier, screening_task("npc_vs_rest")).run()
+        ExamClassEvaluator("cpu", batches, classifier, screening_task("npc_vs_rest")).run()

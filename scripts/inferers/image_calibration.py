@@ -14,7 +14,7 @@ FEATURES = ("similarity", "standing", "peak")
 
 
 @dataclass(frozen=True)
-class Calibration(CalibrationFile):
+class ImageCalibration(CalibrationFile):
     """Numbers learned on a validation split, kept in a file beside the checkpoint.
 
     reference: report embeddings of validation films, [R, D], unit length: what is usual for a phrase.
@@ -36,7 +36,7 @@ class Calibration(CalibrationFile):
         return 1 / (1 + np.exp(-(features @ np.array(self.weights) + self.bias)))
 
 
-def standing(similarity: Tensor, reference: Tensor, phrases: Tensor) -> Tensor:
+def similarity_zscore(similarity: Tensor, reference: Tensor, phrases: Tensor) -> Tensor:
     """How unusual a film's similarity to a phrase is among the reference films, in standard deviations.
 
     Phrases differ in how much every film resembles them; what a film shows is told by its place among others.
@@ -51,7 +51,7 @@ def standing(similarity: Tensor, reference: Tensor, phrases: Tensor) -> Tensor:
 
 
 def fit_probability(features: NDArray, present: NDArray) -> tuple[tuple[float, ...], float]:
-    """Logistic regression with balanced classes: weights and bias of `Calibration`.
+    """Logistic regression with balanced classes: weights and bias of `ImageCalibration`.
 
     Args:
         features: [N, len(FEATURES)].

@@ -13,7 +13,7 @@ from scripts.reports.by_anatomy.table import is_abnormal, normal_template, strip
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 
-class AnatomyCollate:
+class VolumeCollate:
     """Join volumes into a batch; every different text of the batch is tokenized once.
 
     A text that starts with its anatomy's template says that the anatomy is normal; the template is then taken off, unless nothing
@@ -44,11 +44,11 @@ class AnatomyCollate:
             [strip_template(text, normal_template(name)) for name, text in zip(self.anatomies, row, strict=True)] for row in said
         ]
         different = list(dict.fromkeys(text for row in texts for text in row))
-        place = {text: number for number, text in enumerate(different)}
+        index = {text: number for number, text in enumerate(different)}
         inputs = {
             "masks": torch.stack([convert_to_tensor(item["anatomy_mask"])[0] for item in items]),
             **self.tokenizer(different),
-            "text_index": torch.tensor([[place[text] for text in row] for row in texts]),
+            "text_index": torch.tensor([[index[text] for text in row] for row in texts]),
             "text_ids": torch.tensor([[text_id(text) for text in row] for row in texts]),
             "normal": torch.tensor(normal),
         }

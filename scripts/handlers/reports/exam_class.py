@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scripts.figures.screening import confusion_figure, reliability_figure, roc_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
-from scripts.inferers.screening_calibration import ScreeningCalibration
-from scripts.loading.screening import ScreeningTask
+from scripts.inferers.exam_class_calibration import ExamClassCalibration
+from scripts.loading.exam_classes import ScreeningTask
 from scripts.metrics.probability_calibration import Reliability, expected_calibration_error, reliability
 from scripts.metrics.screening_summary import confusion_matrix, screening_values, summarize_screening
 from scripts.tracking.recorder import MLflowTracker
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 COVERAGES = (0.5, 0.8)
 
 
-class ScreeningReport:
-    """Collect what a `ScreeningEvaluator` gives and, at its end, write it where people look.
+class ExamClassReport:
+    """Collect what a `ExamClassEvaluator` gives and, at its end, write it where people look.
 
     Writes to `folder`: per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95%
     intervals over patients, of all exams, of each centre, of the held-out and of the other centres), confusion.png, roc.png,
@@ -43,15 +43,15 @@ class ScreeningReport:
         self,
         folder: str | Path,
         task: ScreeningTask,
-        calibration: ScreeningCalibration,
-        held_out: list[str],
+        calibration: ExamClassCalibration,
+        held_out_sites: list[str],
         tracker: MLflowTracker | None = None,
         seed: int = 0,
     ) -> None:
         self.folder = Path(folder)
         self.task = task
         self.calibration = calibration
-        self.held_out = list(held_out)
+        self.held_out_sites = list(held_out_sites)
         self.tracker = tracker
         self.seed = seed
 
@@ -90,17 +90,17 @@ class ScreeningReport:
                 self.tracker.log_figure(name, figure, step=0)
 
     def _summary(self, rows: pd.DataFrame) -> dict[str, Any]:
-        held_out = rows["site"].isin(self.held_out)
+        held_out_sites = rows["site"].isin(self.held_out_sites)
         slices = {"all": rows}
-        if held_out.any() and not held_out.all():
-            slices |= {"held-out centres": rows[held_out], "other centres": rows[~held_out]}
+        if held_out_sites.any() and not held_out_sites.all():
+            slices |= {"held-out centres": rows[held_out_sites], "other centres": rows[~held_out_sites]}
         slices |= {f"site {site}": part for site, part in rows.groupby("site")}
         values = screening_values(rows["truth"], self._probabilities(rows), self.calibration.threshold)
         return {
             "classes": list(self.task.classes),
             "temperature": self.calibration.temperature,
             "threshold": self.calibration.threshold,
-            "held_out": self.held_out,
+            "held_out": self.held_out_sites,
             "slices": {name: self._slice(part) for name, part in slices.items()},
             "confusion": confusion_matrix(values).tolist(),
         }
@@ -123,7 +123,7 @@ class ScreeningReport:
 
     def _diagrams(self, rows: pd.DataFrame) -> dict[str, Reliability]:
         logits = rows[[f"logit {name}" for name in self.task.classes]].to_numpy(float)
-        plain = ScreeningCalibration().probabilities(logits)
+        plain = ExamClassCalibration().probabilities(logits)
         truth = rows["truth"].to_numpy()
         return {
             name: reliability(*answers(values, truth))
@@ -146,15 +146,15 @@ def answers(probabilities: NDArray, truth: NDArray) -> tuple[NDArray, NDArray]:
     return probabilities.max(1), probabilities.argmax(1) == truth
 
 
-def exam_table(rows: list[dict], task: ScreeningTask, calibration: ScreeningCalibration) -> pd.DataFrame:
+def exam_table(rows: list[dict], task: ScreeningTask, calibration: ExamClassCalibration) -> pd.DataFrame:
     """per_exam.csv: who, truth, and by class the logit and the calibrated probability; decision and confidence."""
     table = pd.DataFrame([{key: value for key, value in row.items() if key != "logits"} for row in rows])
     logits = np.array([row["logits"] for row in rows])
     probabilities = calibration.probabilities(logits)
     table["decision"] = calibration.decisions(probabilities)
     table["confidence"] = calibration.confidence(probabilities)
-    for place, name in enumerate(task.classes):
-        table[f"logit {name}"], table[f"probability {name}"] = logits[:, place], probabilities[:, place]
+    for index, name in enumerate(task.classes):
+        table[f"logit {name}"], table[f"probability {name}"] = logits[:, index], probabilities[:, index]
     return table
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from scripts.files.errors import UserError
-from scripts.inferers import ExamFindings, ExamLocalizer, class_directions
+from scripts.inferers import ExamLocalizer, ExamPromptClassifier, class_directions
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 from tests.small_nasvlm import new_batch, new_network, write_text_model
 
@@ -30,7 +30,7 @@ def exams(tmp_path_factory):
 
 def test_a_diagnosis_has_the_logit_of_any_of_its_signs(exams):
     localizer, embeddings = exams
-    findings = ExamFindings(localizer, PROMPTS, CLASSES)
+    findings = ExamPromptClassifier(localizer, PROMPTS, CLASSES)
     adenoids, mass, fossa = findings.scores(embeddings).T
     logits = torch.stack([torch.zeros_like(mass), adenoids, ((mass.exp() + fossa.exp()) / 2).log()], dim=1)
     torch.testing.assert_close(findings.diagnosis(embeddings), logits.softmax(1))
@@ -39,14 +39,14 @@ def test_a_diagnosis_has_the_logit_of_any_of_its_signs(exams):
 def test_diagnoses_with_wordings_are_compared_with_them(exams):
     localizer, embeddings = exams
     worded = {name: prompt for name, prompt in PROMPTS.items() if "positive" in prompt}
-    probability = ExamFindings(localizer, worded, ["adenoids", "mass"]).diagnosis(embeddings)
+    probability = ExamPromptClassifier(localizer, worded, ["adenoids", "mass"]).diagnosis(embeddings)
     statements = torch.stack([localizer.mean_sentence(worded[name]["positive"]) for name in ("adenoids", "mass")])
     torch.testing.assert_close(probability, (localizer.scores(embeddings, statements) / embeddings.temperature).softmax(1))
 
 
 def test_signs_beside_wordings_are_refused(exams):
     with pytest.raises(UserError, match="lack wordings for NOR, BH, NPC"):
-        ExamFindings(exams[0], PROMPTS, ["adenoids", "NPC"])
+        ExamPromptClassifier(exams[0], PROMPTS, ["adenoids", "NPC"])
 
 
 def test_directions_lead_from_absence_to_presence(exams):

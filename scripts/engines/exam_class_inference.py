@@ -9,10 +9,10 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from scripts.engines.exam_rows import LEAST_REGION, MOST_REGIONS
+from scripts.engines.exam_rows import MAX_REGIONS, MIN_REGION
+from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.inferers.exam_localizer import enlarge
 from scripts.inferers.regions import regions_from_map
-from scripts.inferers.screening_calibration import ScreeningCalibration
 from scripts.loading.exam_batches import join_images
 from scripts.networks import ExamClassifier
 from scripts.predictions.predictions import PredictionWriter
@@ -20,18 +20,18 @@ from scripts.predictions.predictions import PredictionWriter
 HEAT_CUT = 0.5  # of what the strongest place of the exam adds: from there on a place belongs to a region
 
 
-class ScreeningInference(Evaluator):
+class ExamClassInference(Evaluator):
     """Classify every exam and write the answers as predictions.
 
     Each class gets its probability. The class decided on also gets an entry for each region of each image that decided it: an image
     that adds at least an even share of what all images add to this class. `confidence` is small where the decision nearly tips
-    over (`ScreeningCalibration.confidence`): exams reviewed from the smallest up show most errors first.
+    over (`ExamClassCalibration.confidence`): exams reviewed from the smallest up show most errors first.
 
     The output of a batch is {"pictures": [(case id, panels)]}, see `scripts.figures.exam_overlays`.
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases`.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         network: a trained classifier; it is put into eval mode.
         calibration: temperature and threshold.
         size: side of the heat maps in pixels: the square that the images were fitted into.
@@ -44,7 +44,7 @@ class ScreeningInference(Evaluator):
         device: str | torch.device,
         val_data_loader: DataLoader,
         network: ExamClassifier,
-        calibration: ScreeningCalibration,
+        calibration: ExamClassCalibration,
         size: int,
         writer: PredictionWriter,
         val_handlers: Sequence | None = None,
@@ -95,15 +95,15 @@ class ScreeningInference(Evaluator):
         native = [view.to_native(heat) for view, heat in zip(case["views"], heats, strict=True)]
         hottest = max(float(np.nanmax(heat)) for heat in native)
         images = []
-        for place, heat in enumerate(native):
+        for index, heat in enumerate(native):
             cut = HEAT_CUT * hottest
-            regions = regions_from_map(heat, cut, LEAST_REGION, MOST_REGIONS) if deciding[place] and hottest > 0 else []
+            regions = regions_from_map(heat, cut, MIN_REGION, MAX_REGIONS) if deciding[index] and hottest > 0 else []
             images.append(
                 {
-                    "index": case["image_places"][place],
-                    "deciding": bool(deciding[place]),
-                    "total": float(totals[place]),
-                    "attention": attention[place],
+                    "index": case["image_indices"][index],
+                    "deciding": bool(deciding[index]),
+                    "total": float(totals[index]),
+                    "attention": attention[index],
                     "heat": heat,
                     "regions": regions,
                 }

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from scripts.inferers.anatomy_classifier import AnatomyClassifier, Evidence
-from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.predictions.predictions import PredictionWriter
 from scripts.preparation.volume import to_native
 
 
-class AnatomyInference(Evaluator):
+class VolumeInference(Evaluator):
     """Ask every volume for every finding and write the answers as predictions.
 
     Every finding whose anatomy is in the volume gets a probability; one that reaches its threshold gets a saliency volume too, and
@@ -24,7 +24,7 @@ class AnatomyInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases` whose cases hold image, anatomy_mask, `prepared_affine`,
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate` whose cases hold image, anatomy_mask, `prepared_affine`,
             `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
         classifier: answers findings with scores and evidence.
         calibration: probabilities and thresholds.
@@ -37,7 +37,7 @@ class AnatomyInference(Evaluator):
         device: str | torch.device,
         val_data_loader: DataLoader,
         classifier: AnatomyClassifier,
-        calibration: FindingCalibration,
+        calibration: VolumeCalibration,
         writer: PredictionWriter,
         val_handlers: Sequence | None = None,
     ) -> None:

@@ -18,16 +18,16 @@ from scripts.predictions.masks import read_mask
 SIZE_LIMITS = (0.015, 0.06)  # shares of a film's area that separate small, medium and large findings
 
 
-class LocalizationEvaluator(Evaluator):
+class ImageEvaluator(Evaluator):
     """Ask every film for what is there, for what is not, and for what cannot be pointed at.
 
     The output of a batch is {"phrases": rows, "labels": rows, "answers": [(record, queries, answers)]}; a row is a dict of
-    plain values, and `scripts.handlers.reports.LocalizationReport` makes tables of them. Localization is scored in native
+    plain values, and `scripts.handlers.reports.ImageReport` makes tables of them. Localization is scored in native
     pixels on the whole film.
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.FilmCollate`.
+        val_data_loader: gives batches of `scripts.loading.ImageRecordCollate`.
         grounder: answers phrases with regions.
         classifier: answers labels with probabilities; None leaves classification out.
         truth: "masks" scores against a finding's mask where it has one, "boxes" against its boxes, which is what NIH and RSNA

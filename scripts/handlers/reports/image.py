@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from ignite.engine import Engine, Events
 
-from scripts.engines.localization_evaluator import finding_mask
+from scripts.engines.image_evaluator import finding_mask
 from scripts.figures.localization import grid_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
@@ -20,8 +20,8 @@ from scripts.tracking.recorder import MLflowTracker
 logger = logging.getLogger(__name__)
 
 
-class LocalizationReport:
-    """Collect what a `LocalizationEvaluator` gives and, at its end, write it where people look.
+class ImageReport:
+    """Collect what a `ImageEvaluator` gives and, at its end, write it where people look.
 
     Writes to `folder`: per_case.csv (a line a film and phrase), per_label.csv (a line a film and label), metrics.json (figures with
     95% intervals over patients), overlays.png (films with truth, heat map and regions). Puts the main figures into
@@ -57,7 +57,7 @@ class LocalizationReport:
     def _start(self, engine: Engine) -> None:
         self._phrases: list[dict] = []
         self._labels: list[dict] = []
-        self._drawn: dict[str, list[dict]] = {}
+        self._kept_for_overlays: dict[str, list[dict]] = {}
 
     def _collect(self, engine: Engine) -> None:
         self._phrases += engine.state.output["phrases"]
@@ -65,10 +65,10 @@ class LocalizationReport:
         for record, queries, answers in engine.state.output["answers"]:
             for query, answer in zip(queries, answers, strict=True):
                 # A few of each finding are enough, and maps are large.
-                if query.finding is not None and len(self._drawn.setdefault(query.label, [])) < self.pictures:
+                if query.finding is not None and len(self._kept_for_overlays.setdefault(query.label, [])) < self.pictures:
                     finding = record["findings"][query.finding]
                     kept = {"image": record["image"], "finding": finding, "answer": answer}
-                    self._drawn[query.label].append(kept)
+                    self._kept_for_overlays[query.label].append(kept)
 
     def _write(self, engine: Engine) -> None:
         phrases, labels = pd.DataFrame(self._phrases), pd.DataFrame(self._labels)
@@ -95,7 +95,7 @@ class LocalizationReport:
 
     def _figure(self):
         """One finding of each kind in turn, until there are enough pictures."""
-        columns = [kept for kept in self._drawn.values() if kept]
+        columns = [kept for kept in self._kept_for_overlays.values() if kept]
         cases = [kept[row] for row in range(self.pictures) for kept in columns if row < len(kept)][: self.pictures]
         return grid_figure([_picture(case) for case in cases], columns=4) if cases else None
 

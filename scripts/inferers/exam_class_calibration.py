@@ -12,7 +12,7 @@ from scripts.metrics.probability_calibration import fit_temperature, scaled_prob
 
 
 @dataclass(frozen=True)
-class ScreeningCalibration(CalibrationFile):
+class ExamClassCalibration(CalibrationFile):
     """Temperature scaling and decision threshold, learned on validation exams.
 
     Attributes:
@@ -24,7 +24,7 @@ class ScreeningCalibration(CalibrationFile):
     threshold: float | None = None
 
     @classmethod
-    def fit(cls, logits: ArrayLike, truth: ArrayLike) -> "ScreeningCalibration":
+    def fit(cls, logits: ArrayLike, truth: ArrayLike) -> "ExamClassCalibration":
         """Learn from logits [N, C] of validation exams and their classes [N].
 
         Of two classes the threshold is Youden's (`choose_threshold`), on the difference of the logits and midway to the next lower

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.engines.anatomy_inference import AnatomyInference, key_slice, located
+from scripts.engines.volume_inference import VolumeInference, key_slice, located
 from scripts.inferers.anatomy_classifier import AnatomyAnswer, Evidence
-from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.preparation.volume import prepare_volume
 from scripts.readers.volume import read_volume
 from scripts.reports.by_anatomy.prompts import FindingPrompts
@@ -135,8 +135,8 @@ def test_findings_of_a_volume(case, tmp_path):
     """Nodule above its threshold, Opacity below its own, Emphysema above one half, Effusion without its anatomy."""
     here = evidence_at(case, (0, 0, 0))
     classifier = Classifier([1.0, 1.0, 0.1, torch.nan], [here, here, here, None])
-    calibration = FindingCalibration({"Nodule": 2.0}, {"Nodule": -3.0}, {"Nodule": 0.7, "Opacity": 0.8})
-    engine = AnatomyInference("cpu", [], classifier, calibration, writer=None)
+    calibration = VolumeCalibration({"Nodule": 2.0}, {"Nodule": -3.0}, {"Nodule": 0.7, "Opacity": 0.8})
+    engine = VolumeInference("cpu", [], classifier, calibration, writer=None)
     found = engine.findings(case)
     assert [finding["label"] for finding in found] == ["Nodule", "Opacity", "Emphysema"]
     nodule, opacity, emphysema = found

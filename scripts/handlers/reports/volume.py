@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from scripts.figures.localization import interval_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
-from scripts.inferers.finding_calibration import FindingCalibration
+from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.metrics.classification_summary import MEASURES, summarize_labels
 from scripts.metrics.published_fvlm import published_scores
 from scripts.tracking.recorder import MLflowTracker
@@ -20,8 +20,8 @@ from scripts.tracking.recorder import MLflowTracker
 logger = logging.getLogger(__name__)
 
 
-class ClassificationReport:
-    """Collect what an `AnatomyEvaluator` gives and, at its end, write it where people look.
+class VolumeReport:
+    """Collect what an `VolumeEvaluator` gives and, at its end, write it where people look.
 
     Writes to `folder`: per_case.csv (a line a volume and finding: score, the network's and the calibrated probability),
     metrics.json (figures with 95% intervals over patients, by finding, by anatomy and macro), auc.png. Puts the macro figures into
@@ -39,7 +39,7 @@ class ClassificationReport:
     def __init__(
         self,
         folder: str | Path,
-        calibration: Callable[[], FindingCalibration] | None = None,
+        calibration: Callable[[], VolumeCalibration] | None = None,
         tracker: MLflowTracker | None = None,
         seed: int = 0,
         published: bool = False,
@@ -66,7 +66,7 @@ class ClassificationReport:
             logger.warning("no volume has labels for the prompts' findings: nothing to score")
             return
         rows = pd.DataFrame(self._rows)
-        fitted = self.calibration() if self.calibration else FindingCalibration()
+        fitted = self.calibration() if self.calibration else VolumeCalibration()
         rows["probability"] = 1 / (1 + np.exp(-rows["score"]))
         rows["calibrated"] = fitted.probability(rows["label"], rows["score"])
         anatomy_of = dict(zip(rows["label"], rows["anatomy"], strict=True))

@@ -9,20 +9,20 @@ from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
 from scripts.files.errors import UserError
-from scripts.inferers.screening_calibration import ScreeningCalibration
+from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.loading.exam_batches import join_images
-from scripts.loading.screening import ScreeningTask
+from scripts.loading.exam_classes import ScreeningTask
 from scripts.networks import ExamClassifier
 
 
-class ScreeningEvaluator(Evaluator):
+class ExamClassEvaluator(Evaluator):
     """Classify every exam; the output of a batch is {"exams": rows}.
 
     A row is a dict of case_id, patient_id, site (None if unknown), truth (position of the class) and logits (list, by class).
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases`, of exams whose class is known.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`, of exams whose class is known.
         network: a trained classifier; it is put into eval mode.
         task: which class an exam's label is.
         val_handlers: Ignite or MONAI handlers.
@@ -46,7 +46,7 @@ class ScreeningEvaluator(Evaluator):
 
 @torch.inference_mode()
 def exam_rows(network: ExamClassifier, cases: Sequence[dict], task: ScreeningTask, device: torch.device) -> list[dict[str, Any]]:
-    """Rows of prepared exams, see `ScreeningEvaluator`.
+    """Rows of prepared exams, see `ExamClassEvaluator`.
 
     Raises:
         UserError: a network of other classes than the task's.
@@ -72,10 +72,10 @@ def exam_rows(network: ExamClassifier, cases: Sequence[dict], task: ScreeningTas
     ]
 
 
-def calibrate_screening(
+def calibrate_exam_classes(
     network: ExamClassifier, loader: DataLoader, task: ScreeningTask, device: torch.device
-) -> ScreeningCalibration:
-    """Learn a `ScreeningCalibration` from validation exams. Raises what `exam_rows` and `ScreeningCalibration.fit` raise."""
+) -> ExamClassCalibration:
+    """Learn a `ExamClassCalibration` from validation exams. Raises what `exam_rows` and `ExamClassCalibration.fit` raise."""
     network.eval()
     rows = [row for batch in loader for row in exam_rows(network, batch["cases"], task, device)]
-    return ScreeningCalibration.fit([row["logits"] for row in rows], np.array([row["truth"] for row in rows]))
+    return ExamClassCalibration.fit([row["logits"] for row in rows], np.array([row["truth"] for row in rows]))

@@ -12,10 +12,10 @@ from scripts.inferers.exam_zero_shot import ExamZeroShot
 from scripts.networks import ExamEmbeddings
 
 
-class ExamFindings:
+class ExamPromptClassifier:
     """Zero-shot answers to prompts that were encoded once.
 
-        findings = ExamFindings(localizer, read_prompts("nasal"), classes=["NOR", "BH", "NPC"])
+        findings = ExamPromptClassifier(localizer, read_prompts("nasal"), classes=["NOR", "BH", "NPC"])
         findings.diagnosis(exams), findings.scores(exams)
 
     Args:
@@ -80,10 +80,10 @@ class ExamFindings:
             return self._worded(exams)
         scores = self.scores(exams)
         logits = torch.zeros(len(scores), len(self.classes), device=scores.device)
-        for place, signs in enumerate(self.signs):
+        for index, signs in enumerate(self.signs):
             if signs:
                 rows = [self.labels.index(sign) for sign in signs]
-                logits[:, place] = scores[:, rows].logsumexp(1) - math.log(len(rows))
+                logits[:, index] = scores[:, rows].logsumexp(1) - math.log(len(rows))
         return logits.softmax(1)
 
     @torch.inference_mode()

@@ -9,11 +9,11 @@ from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
-from scripts.inferers.finding_calibration import FindingCalibration
-from scripts.loading.anatomy_batches import check_anatomies
+from scripts.inferers.volume_calibration import VolumeCalibration
+from scripts.loading.volume_batches import check_anatomies
 
 
-class AnatomyEvaluator(Evaluator):
+class VolumeEvaluator(Evaluator):
     """Ask every volume for every finding that its labels speak of.
 
     The output of a batch is {"labels": rows}; a row is a dict of case_id, patient_id, label, anatomy, score (logit; NaN where the
@@ -21,7 +21,7 @@ class AnatomyEvaluator(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.Cases`.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         classifier: answers findings with scores.
         val_handlers: Ignite or MONAI handlers.
     """
@@ -41,7 +41,7 @@ class AnatomyEvaluator(Evaluator):
 
 
 def label_rows(classifier: AnatomyClassifier, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
-    """Rows of one prepared volume, see `AnatomyEvaluator`."""
+    """Rows of one prepared volume, see `VolumeEvaluator`."""
     check_anatomies(case, classifier.network.anatomies)
     answer = classifier(case["image"].to(device), case["anatomy_mask"][0].to(device))
     record = case["record"]
@@ -60,11 +60,11 @@ def label_rows(classifier: AnatomyClassifier, case: dict[str, Any], device: torc
     ]
 
 
-def calibrate_findings(classifier: AnatomyClassifier, loader: DataLoader, device: torch.device) -> FindingCalibration:
-    """Learn a `FindingCalibration` from validation volumes with labels.
+def calibrate_volumes(classifier: AnatomyClassifier, loader: DataLoader, device: torch.device) -> VolumeCalibration:
+    """Learn a `VolumeCalibration` from validation volumes with labels.
 
     Raises:
         UserError: no finding is both present and absent among them.
     """
     rows = [row for batch in loader for case in batch["cases"] for row in label_rows(classifier, case, device)]
-    return FindingCalibration.fit(pd.DataFrame(rows, columns=["case_id", "patient_id", "label", "anatomy", "score", "truth"]))
+    return VolumeCalibration.fit(pd.DataFrame(rows, columns=["case_id", "patient_id", "label", "anatomy", "score", "truth"]))

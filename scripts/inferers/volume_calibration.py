@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FindingCalibration(CalibrationFile):
+class VolumeCalibration(CalibrationFile):
     """Logistic calibration (Platt 1999) and decision threshold of each finding, learned on validation cases.
 
     Attributes:
@@ -31,7 +31,7 @@ class FindingCalibration(CalibrationFile):
     thresholds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, rows: pd.DataFrame) -> "FindingCalibration":
+    def fit(cls, rows: pd.DataFrame) -> "VolumeCalibration":
         """Learn from rows of label, score and truth (0 or 1), one a case and finding; NaN scores are left out.
 
         Raises:
