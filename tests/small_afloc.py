@@ -26,7 +26,7 @@ from scripts.metrics import RetrievalRecall
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.reports.tokens.text_models import train_text_model
 from scripts.reports.tokens.tokenizers import ReportTokenizer
-from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
+from scripts.transforms import Letterboxd, LoadDomainImaged, NormalizeHalfd
 from scripts.transforms.captions import Captiond
 
 CASES, BATCH_SIZE, EPOCH_LENGTH, EPOCHS = 16, 4, 4, 3
@@ -74,7 +74,7 @@ def new_network(text_model: Path, input_size: int = 32) -> AFLoc:
 
 
 def reading() -> list:
-    return [LoadFilmd("image"), Letterboxd("image", 32), NormalizeHalfd("image")]
+    return [LoadDomainImaged("image", "cxr"), Letterboxd("image", 32), NormalizeHalfd("image")]
 
 
 def new_run(

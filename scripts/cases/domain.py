@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scripts.files.errors import UserError
 
@@ -70,6 +70,14 @@ class Domain(BaseModel):
     classes: tuple[str, ...] = ()
     tables: dict[str, str] = {}
     page: PageTexts = PageTexts()
+
+    @model_validator(mode="after")
+    def _check_view(self) -> "Domain":
+        if self.field_of_view and self.colour == "grey":
+            raise ValueError('field_of_view is found in colour pictures alone: set colour to "rgb", or field_of_view to false')
+        if "{label}" not in self.phrase:
+            raise ValueError('phrase must hold "{label}"')
+        return self
 
     @property
     def reference(self) -> str:
@@ -135,7 +143,7 @@ def read_domain(name_or_folder: "str | Path | Domain") -> Domain:
 @functools.lru_cache(maxsize=64)
 def _read(name_or_folder: str) -> Domain:
     shipped = DOMAINS / name_or_folder
-    folder = shipped if name_or_folder in known_domains() else Path(name_or_folder).absolute()
+    folder = shipped if name_or_folder in known_domains() else Path(name_or_folder).resolve()
     file = folder / "domain.json"
     if not file.is_file():
         known = ", ".join(known_domains())

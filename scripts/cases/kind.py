@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.domain import Domain, read_domain
-from scripts.files.errors import UserError
+from scripts.cases.exam import ExamRecord
+from scripts.cases.image import ImageRecord
+from scripts.cases.record import Record
+from scripts.cases.volume import VolumeRecord
+from scripts.files.errors import DatalistError
 
 
 @dataclass(frozen=True)
@@ -14,37 +18,37 @@ class Kind:
 
     Attributes:
         name: "image", "exam" or "volume", as `Domain.kind` says it.
-        id_key: key of a record that tells cases apart.
-        image_key: key of a record that holds its image file, or files.
+        record: what a record of a datalist may hold.
         several_images: whether a case has a list of images.
     """
 
     name: str
-    id_key: str
-    image_key: str
+    record: type[Record]
     several_images: bool = False
 
-    def case_id(self, record: dict[str, Any]) -> str:
-        """Id of a record."""
-        return record[self.id_key]
+    @property
+    def id_key(self) -> str:
+        """Key of a record that tells cases apart."""
+        return self.record.ID_KEY
+
+    @property
+    def image_key(self) -> str:
+        """Key of a record that holds its image file, or files."""
+        return self.record.PATH_KEYS[0]
 
     def images(self, record: dict[str, Any]) -> list[str]:
         """Image files of a record, in order."""
         files = record[self.image_key]
         return list(files) if self.several_images else [files]
 
-    def record(self, case_id: str, patient_id: str, images: list[str]) -> dict[str, Any]:
+    def new_record(self, case_id: str, patient_id: str, images: list[str]) -> dict[str, Any]:
         """A record of a case from its images alone."""
         return {self.id_key: case_id, "patient_id": patient_id, self.image_key: images if self.several_images else images[0]}
 
 
 KINDS = {
     kind.name: kind
-    for kind in (
-        Kind("image", "study_id", "image"),
-        Kind("exam", "exam_id", "images", several_images=True),
-        Kind("volume", "volume_id", "image"),
-    )
+    for kind in (Kind("image", ImageRecord), Kind("exam", ExamRecord, several_images=True), Kind("volume", VolumeRecord))
 }
 
 
@@ -61,10 +65,10 @@ def case_id(record: dict[str, Any]) -> str:
     """Id of a record, whichever its kind.
 
     Raises:
-        UserError: the record has none.
+        DatalistError: the record has none.
     """
     for kind in KINDS.values():
         if kind.id_key in record:
             return record[kind.id_key]
     keys = ", ".join(kind.id_key for kind in KINDS.values())
-    raise UserError(f"a record without id; its keys are {', '.join(map(str, record))}: add one of {keys}")
+    raise DatalistError(f"a record without id; its keys are {', '.join(map(str, record))}: add one of {keys}")

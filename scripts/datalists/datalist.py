@@ -10,7 +10,7 @@ misspelt one does not go unseen. An id stands once in the whole file, a patient 
 to 1 present or 0 absent; uncertain ones are left out), `findings`, each with `label` and optionally `text`, `boxes`,
 `mask` and `tags`, which name slices of an evaluation:
 
-    {"task": "cxr", "name": "example", "description": "Two films of one hospital.",
+    {"domain": "cxr", "name": "example", "description": "Two films of one hospital.",
      "training": [{"study_id": "s1", "patient_id": "p1", "image": "films/s1.png", "report": "No acute disease."}],
      "test": [{"study_id": "s2", "patient_id": "p2", "image": "films/s2.dcm",
                "report": "Opacity in the left lower lobe.",
@@ -25,7 +25,7 @@ Optional: `site` (the hospital), `label` (the exam's class), `findings`, each wi
 optionally `text`, one `box` and a `mask`; `regions`, for evaluation only, the region that each image shows or null, a name of
 scripts/domains/nasal/regions.json:
 
-    {"task": "nasal", "name": "example", "description": "One exam.",
+    {"domain": "nasal", "name": "example", "description": "One exam.",
      "training": [{"exam_id": "e1", "patient_id": "p1", "images": ["e1/1.jpg", "e1/2.jpg"],
                    "report": "Bulging mass of the left nasopharynx. Turbinates normal.", "site": "A", "label": "NPC",
                    "findings": [{"image_index": 1, "label": "mass", "text": "bulging mass",
@@ -38,7 +38,7 @@ its text, at least one), `labels` as above; training records need `report` or `r
 `python -m scripts preprocess-ct` makes prepared volumes and `reports` of raw ones, and notes where they came from as
 `source_image` and `source_mask`:
 
-    {"task": "ct", "name": "example", "description": "Two volumes, one of them prepared.",
+    {"domain": "ct", "name": "example", "description": "Two volumes, one of them prepared.",
      "training": [{"volume_id": "v1", "patient_id": "p1", "image": "volumes/v1.nii", "anatomy_mask": "masks/v1.nii.gz",
                    "source_image": "raw/v1.nii.gz", "source_mask": "raw/v1_structures.nii.gz",
                    "reports": {"lung": "Nodule in the right upper lobe.", "heart": "Heart of normal size."},
@@ -52,20 +52,20 @@ its text, at least one), `labels` as above; training records need `report` or `r
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.forms import TASKS
-from scripts.datalists.file_faults import file_faults
-from scripts.datalists.form import SPLITS, form_faults
+from scripts.cases.domain import Domain, known_domains, read_domain
+from scripts.cases.kind import KINDS, Kind
+from scripts.datalists.files.check import file_faults
+from scripts.datalists.form import SPLITS, domain_of, form_faults
 from scripts.files.atomic import write_json_atomically
 from scripts.files.errors import DatalistError
 from scripts.files.faults import Fault, describe_faults
 
-__all__ = ["SPLITS", "TASKS", "Datalist", "case_id", "check_datalist", "load_datalist", "save_datalist"]
-
-_PATH_KEYS = ("image", "anatomy_mask", "mask", "source_image", "source_mask")
+__all__ = ["SPLITS", "Datalist", "check_datalist", "load_datalist", "save_datalist"]
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Datalist:
 
     Args:
         path: its file.
-        task: a key of `TASKS`.
+        domain: what its cases are.
         name: of the data set, "" if it has none.
         splits: records by split.
         sha256: of the file as it was read.
     """
 
     path: Path
-    task: str
+    domain: Domain
     name: str
     splits: dict[str, list[dict]] = field(repr=False)
     sha256: str
@@ -99,22 +99,18 @@ class Datalist:
             raise DatalistError(f"{self.path}: has no {name!r} records, only {', '.join(self.splits)}; name one of these")
         return self.splits[name]
 
+    @property
+    def kind(self) -> Kind:
+        """Kind of its cases."""
+        return KINDS[self.domain.kind]
+
     def case_id(self, record: dict) -> str:
         """The id of one of its records."""
-        return record[TASKS[self.task].id_key]
+        return record[self.kind.id_key]
 
-
-def case_id(record: dict) -> str:
-    """The id of a record, whichever its task.
-
-    Raises:
-        DatalistError: the record has none.
-    """
-    for form in TASKS.values():
-        if form.id_key in record:
-            return record[form.id_key]
-    keys = ", ".join(form.id_key for form in TASKS.values())
-    raise DatalistError(f"a record without id; its keys are {', '.join(map(str, record))}: add one of {keys}")
+    def records(self) -> list[dict]:
+        """All records, split by split."""
+        return [record for records in self.splits.values() for record in records]
 
 
 def load_datalist(path: str | Path) -> Datalist:
@@ -126,12 +122,14 @@ def load_datalist(path: str | Path) -> Datalist:
     content, sha256 = _read(path)
     _raise_faults(form_faults(path, content))
     folder = os.path.dirname(os.path.abspath(path))
+    domain = domain_of(path, content)
+    keys = (*KINDS[domain.kind].record.PATH_KEYS, "mask")
     splits = {
-        split: [_with_paths(record, lambda name: os.path.normpath(os.path.join(folder, name))) for record in content[split]]
+        split: [_with_paths(record, keys, lambda name: os.path.normpath(os.path.join(folder, name))) for record in content[split]]
         for split in SPLITS
         if split in content
     }
-    return Datalist(Path(path), content["task"], content.get("name", ""), splits, sha256)
+    return Datalist(Path(path), domain, content.get("name", ""), splits, sha256)
 
 
 def check_datalist(path: str | Path, workers: int | None = None, progress: bool = True) -> list[Fault]:
@@ -152,12 +150,14 @@ def check_datalist(path: str | Path, workers: int | None = None, progress: bool 
     return faults + (file_faults(path, content, workers, progress) if isinstance(content, dict) else [])
 
 
-def save_datalist(path: str | Path, task: str, splits: dict[str, list[dict]], name: str = "", description: str = "") -> None:
+def save_datalist(
+    path: str | Path, domain: str | Path | Domain, splits: dict[str, list[dict]], name: str = "", description: str = ""
+) -> None:
     """Write a datalist whole or not at all.
 
     Args:
         path: file to write; its folder is made.
-        task: a key of `TASKS`.
+        domain: what the cases are: a name, a folder, or what `read_domain` gave.
         splits: records by split; empty ones are left out. Absolute paths are written relative to the file's folder;
             relative ones are taken to be so already.
         name: of the data set.
@@ -171,12 +171,16 @@ def save_datalist(path: str | Path, task: str, splits: dict[str, list[dict]], na
     def relative(file: str) -> str:
         return Path(os.path.relpath(file, folder)).as_posix() if os.path.isabs(file) else file
 
-    content: dict[str, Any] = {"name": name, "task": task, "description": description}
+    cases = read_domain(domain)
+    named = cases.name if cases.name in known_domains() else relative(str(cases.folder))
+    content: dict[str, Any] = {"name": name, "domain": named, "description": description}
     form = form_faults(path, content | {split: records for split, records in splits.items() if records})
     _raise_faults(form)
     for split in SPLITS:
         if splits.get(split):
-            content[split] = [_with_paths(record, relative) for record in splits[split]]
+            content[split] = [
+                _with_paths(record, (*KINDS[cases.kind].record.PATH_KEYS, "mask"), relative) for record in splits[split]
+            ]
     write_json_atomically(path, content)
 
 
@@ -203,11 +207,12 @@ def _raise_faults(faults: list[Fault]) -> None:
         raise DatalistError(describe_faults(faults), faults)
 
 
-def _with_paths(record: dict, change: Any) -> dict:
-    """A copy of a record, of its findings too, with every path put through `change`."""
-    copy = {key: change(value) if key in _PATH_KEYS else value for key, value in record.items()}
-    if "images" in copy:
-        copy["images"] = [change(image) for image in copy["images"]]
+def _with_paths(record: dict, keys: Sequence[str], change: Callable[[str], str]) -> dict:
+    """A copy of a record, of its findings too, with every path at `keys` put through `change`."""
+    copy = dict(record)
+    for key in keys:
+        if key in copy:
+            copy[key] = list(map(change, copy[key])) if isinstance(copy[key], list) else change(copy[key])
     if "findings" in copy:
-        copy["findings"] = [_with_paths(finding, change) for finding in copy["findings"]]
+        copy["findings"] = [_with_paths(finding, ("mask",), change) for finding in copy["findings"]]
     return copy

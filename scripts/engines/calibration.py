@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from scripts.engines.image_evaluator import finding_mask, has_place
 from scripts.files.errors import UserError
 from scripts.inferers.image_calibration import ImageCalibration, fit_probability
 from scripts.inferers.phrase_grounder import phrase_features
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.inferers.queries import film_queries
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
+from scripts.kinds.image import finding_mask, has_place
 from scripts.metrics.classification import choose_threshold
 from scripts.metrics.localization import HEAT_CUTS, iou_at_thresholds, min_max
 

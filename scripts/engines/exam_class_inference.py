@@ -9,6 +9,7 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from scripts.cases.finding import Finding
 from scripts.engines.exam_rows import MAX_REGIONS, MIN_REGION
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.inferers.exam_localizer import enlarge
@@ -77,7 +78,7 @@ class ExamClassInference(Evaluator):
                 marked = [{"box": list(region.box), "mask": region.mask} for region in image["regions"]]
                 shared = {**entries[decision], "image_index": image["index"]}
                 entries += [{**shared, **place} for place in marked or [{}]] if image["deciding"] else []
-            self.writer.add(case["case_id"], case["record"]["images"], entries)
+            self.writer.add(case["case_id"], case["record"]["images"], [Finding(**entry) for entry in entries])
             said = f"{self.network.classes[decision]} {probabilities[0, decision]:.2f}"
             output["pictures"].append((case["case_id"], [panel(case, image, said) for image in seen]))
         return output

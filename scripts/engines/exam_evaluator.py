@@ -15,11 +15,9 @@ from tqdm import tqdm
 from scripts.engines.exam_rows import (
     PlacedFinding,
     diagnosis_row,
-    finding_truth,
     label_rows,
     lesion_row,
     localization_row,
-    on_image,
     selection_rows,
     sentence_rows,
     stated_findings,
@@ -28,6 +26,7 @@ from scripts.engines.exam_rows import (
 from scripts.files.errors import UserError
 from scripts.inferers.exam_calibration import SIGMAS, ExamCalibration, choose_smoothing
 from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
+from scripts.kinds.exam import finding_mask, has_place
 from scripts.metrics.localization import HEAT_CUTS
 from scripts.networks import ExamEmbeddings
 
@@ -112,11 +111,11 @@ def placed_findings(
     record = case["record"]
     for number, finding in enumerate(record.get("findings", ())):
         index, label = finding["image_index"], finding["label"]
-        if not on_image(finding) or label not in findings.labels or index not in case["image_indices"]:
+        if not has_place(finding) or label not in findings.labels or index not in case["image_indices"]:
             continue
         position = case["image_indices"].index(index)
         heat = native_heat(findings, case, exam, position, label, smoothing)
-        yield PlacedFinding(number, position, finding_truth(finding, heat.shape), heat)
+        yield PlacedFinding(number, position, finding_mask(finding, heat.shape), heat)
 
 
 def native_heat(
@@ -149,7 +148,7 @@ def calibrate_exams(findings: ExamPromptClassifier, loader: DataLoader, device: 
             for found in placed_findings(findings, case, exam, plain.smoothing):
                 label = case["record"]["findings"][found.number]["label"]
                 for sigma in sorted({*SIGMAS, usual}):
-                    heat = native_heat(findings, case, exam, found.place, label, {label: sigma})
+                    heat = native_heat(findings, case, exam, found.position, label, {label: sigma})
                     lesions.append(lesion_row(label, sigma, found._replace(heat=heat)))
     if not lesions:
         raise UserError(

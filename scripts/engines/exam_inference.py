@@ -7,6 +7,7 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.cases.finding import Finding
 from scripts.engines.exam_evaluator import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
 from scripts.inferers.exam_calibration import ExamCalibration
@@ -63,7 +64,7 @@ class ExamInference(Evaluator):
             located = self._located(case, exam) if asked is None else [self._grounded(case, exam, phrase) for phrase in asked]
             entries = [] if asked is not None else self._diagnoses(exam)
             entries += [entry for found in located for entry in found["entries"]]
-            self.writer.add(case["case_id"], case["record"]["images"], entries)
+            self.writer.add(case["case_id"], case["record"]["images"], [Finding(**entry) for entry in entries])
             output["embeddings"].append((case, exam))
             output["pictures"].append((case["case_id"], panels(case, exam, located)))
         return output

@@ -13,14 +13,12 @@ from scripts.metrics.exam_assignment import assignment_hits, selection_hits
 from scripts.metrics.localization import (
     HEAT_CUTS,
     THRESHOLDS,
-    boxes_to_mask,
     cnr,
     dice,
     iou_at_thresholds,
     min_max,
     pointing_game,
 )
-from scripts.predictions.masks import read_mask
 
 SIZE_LIMITS = (0.05, 0.2)  # shares of an image's area that separate small, medium and large lesions
 MIN_REGION, MAX_REGIONS = 0.003, 3  # share of an image's area that a region covers at least; regions of a finding on an image
@@ -39,16 +37,6 @@ class PlacedFinding(NamedTuple):
 def finding_regions(heat: NDArray, calibration: ExamCalibration) -> list[Region]:
     """Regions of a heat map [H, W] in native pixels."""
     return regions_from_map(min_max(heat), calibration.heat_cut, MIN_REGION, MAX_REGIONS)
-
-
-def on_image(finding: dict) -> bool:
-    """Whether a finding of an exam says where on its image it is, by a mask or a box."""
-    return bool(finding.get("mask") or finding.get("box"))
-
-
-def finding_truth(finding: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A finding's place on its image, bool [H, W]: its mask, else its box."""
-    return read_mask(finding["mask"]) if finding.get("mask") else boxes_to_mask([finding["box"]], shape)
 
 
 def sentence_rows(

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.engines import Evaluator
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
 from scripts.inferers.queries import Query, film_queries
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
-from scripts.metrics.localization import THRESHOLDS, boxes_to_mask, cnr, dice, iou_at_thresholds, pointing_game
-from scripts.predictions.masks import read_mask
+from scripts.kinds.image import finding_mask, has_place
+from scripts.metrics.localization import THRESHOLDS, cnr, dice, iou_at_thresholds, pointing_game
 
 SIZE_LIMITS = (0.015, 0.06)  # shares of a film's area that separate small, medium and large findings
 
@@ -87,16 +86,6 @@ def without_masks(record: dict) -> dict:
         for finding in record.get("findings", ())
     ]
     return {**record, "findings": findings}
-
-
-def has_place(finding: dict) -> bool:
-    """Whether a finding says where it is, by a mask or by boxes."""
-    return bool(finding.get("mask") or finding.get("boxes"))
-
-
-def finding_mask(finding: dict, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Truth of a finding, bool [H, W]: its mask, or the union of its boxes."""
-    return read_mask(finding["mask"]) if finding.get("mask") else boxes_to_mask(finding["boxes"], shape)
 
 
 def phrase_row(case: str, record: dict, query: Query, answer: GroundedPhrase) -> dict[str, Any]:

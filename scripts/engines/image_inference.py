@@ -7,6 +7,7 @@ import torch
 from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.cases.finding import Finding
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
 from scripts.predictions.predictions import PredictionWriter
 
@@ -58,7 +59,7 @@ class ImageInference(Evaluator):
         answers = self.grounder(films, batchdata["letterboxes"], texts)
         for case, record, answered in zip(batchdata["case_ids"], batchdata["records"], answers, strict=True):
             findings = [finding for answer in answered for finding in predicted_findings(answer)]
-            self.writer.add(case, [record["image"]], findings)
+            self.writer.add(case, [record["image"]], [Finding(**entry) for entry in findings])
         return {"answers": list(zip(batchdata["records"], answers, strict=True))}
 
 

@@ -10,6 +10,7 @@ from monai.engines import Evaluator
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from scripts.cases.finding import Finding
 from scripts.inferers.anatomy_classifier import AnatomyClassifier, Evidence
 from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.predictions.predictions import PredictionWriter
@@ -54,7 +55,7 @@ class VolumeInference(Evaluator):
     def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
         answers = [(case, self.findings(case)) for case in batchdata["cases"]]
         for case, found in answers:
-            self.writer.add(case["case_id"], [case["record"]["image"]], found)
+            self.writer.add(case["case_id"], [case["record"]["image"]], [Finding(**entry) for entry in found])
         return {"case_ids": batchdata["case_ids"], "answers": answers, "anatomies": self.classifier.network.anatomies}
 
     def findings(self, case: dict[str, Any]) -> list[dict[str, Any]]:

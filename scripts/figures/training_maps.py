@@ -8,8 +8,6 @@ import torch
 from ignite.engine import Engine, Events
 
 from scripts.engines.exam_evaluator import encode_case, placed_findings
-from scripts.engines.exam_rows import on_image
-from scripts.engines.image_evaluator import finding_mask, has_place
 from scripts.figures.exam_overlays import exam_picture
 from scripts.figures.localization import grid_figure
 from scripts.figures.volume_overlays import prepared_panel
@@ -17,6 +15,7 @@ from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
 from scripts.inferers.phrase_grounder import PhraseGrounder
 from scripts.inferers.phrase_localizer import PhraseLocalizer
+from scripts.kinds import exam, image
 from scripts.loading.dataset import CaseDataset, split_rejected
 from scripts.loading.image_batches import ImageRecordCollate
 from scripts.readers.film import read_film
@@ -74,7 +73,7 @@ class FilmMaps:
         localizer: Callable[[], PhraseLocalizer],
         most: int = MAX_PANELS,
     ) -> None:
-        self.films = _first(records, transform, lambda record: any(map(has_place, record.get("findings", ()))), most)
+        self.films = _first(records, transform, lambda record: any(map(image.has_place, record.get("findings", ()))), most)
         self.localizer = localizer
 
     def __call__(self, device: torch.device) -> list[dict[str, Any]]:
@@ -83,7 +82,7 @@ class FilmMaps:
             return []
         localizer = self.localizer()
         films = localizer.encode_films(batch["images"].to(device))
-        findings = [next(filter(has_place, record["findings"])) for record in batch["records"]]
+        findings = [next(filter(image.has_place, record["findings"])) for record in batch["records"]]
         answers = PhraseGrounder(localizer, None)(films, batch["letterboxes"], [[finding["text"]] for finding in findings])
         cases = zip(batch["records"], findings, answers, strict=True)
         return [_film_panel(record, finding, answer.heat) for record, finding, (answer,) in cases]
@@ -108,7 +107,7 @@ class ExamMaps:
         findings: Callable[[], ExamPromptClassifier],
         most: int = MAX_PANELS,
     ) -> None:
-        self.exams = _first(records, transform, lambda record: any(map(on_image, record.get("findings", ()))), most)
+        self.exams = _first(records, transform, lambda record: any(map(exam.has_place, record.get("findings", ()))), most)
         self.findings = findings
 
     def __call__(self, device: torch.device) -> list[dict[str, Any]]:
@@ -182,7 +181,7 @@ def _film_panel(record: dict[str, Any], finding: dict[str, Any], heat: np.ndarra
         "film": film,
         "heat": heat,
         "boxes": finding.get("boxes", []),
-        "mask": finding_mask(finding, film.shape) if finding.get("mask") else None,
+        "mask": image.finding_mask(finding, film.shape) if finding.get("mask") else None,
         "regions": [],
         "title": finding["text"],
     }

@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scripts.cases.kind import case_id
 from scripts.cases.prompts import prompt_for
-from scripts.datalists.datalist import case_id
 
 # Statements that describe no lesion: a map of them would be noise drawn on a film.
 NOT_GROUNDABLE = (

@@ -10,7 +10,7 @@ import torch
 from monai.transforms import Compose
 from torch.utils.data import Dataset, DistributedSampler
 
-from scripts.datalists.datalist import case_id
+from scripts.cases.kind import case_id
 from scripts.files.errors import UserError
 
 

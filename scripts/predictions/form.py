@@ -2,109 +2,89 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import nibabel as nib
+from pydantic import BeforeValidator
 
-from scripts.cases.forms import TASKS
+from scripts.cases.domain import known_domains, read_domain
+from scripts.cases.values import Box, FilePath, ImageIndex, Share, Text, check_index, check_inside, is_whole, not_empty
+from scripts.files.errors import UserError
 from scripts.files.faults import MISSING
-from scripts.files.form import (
-    ErrorCollector,
-    Form,
-    check_box,
-    check_image_index,
-    check_index,
-    check_inside,
-    check_path,
-    check_share,
-    check_text,
-    list_of,
-    nullable,
-    unknown,
-)
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown, wrong_type
 
 ShapeOf = Callable[[ErrorCollector, str, Any], tuple[int, int] | None]
 """Height and width of the mask at a key, whatever it is stored as; notes what is wrong with it and then gives None."""
 
 
-def _check_task(notes: ErrorCollector, key: str, value: Any) -> None:
+def _domain(value: Any) -> str:
     if not isinstance(value, str):
-        notes.wrong_type(key, value, "text")
-    elif value not in TASKS:
-        notes.add("unknown task", key, value, *unknown(value, TASKS))
+        raise wrong_type(value, "text")
+    try:
+        read_domain(value)
+    except UserError:
+        raise fault("unknown domain", *unknown(value, known_domains())) from None
+    return value
 
 
-def _check_sha256(notes: ErrorCollector, key: str, value: Any) -> None:
+def _sha256(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
-        reason = "is not 64 hexadecimal digits"
-        notes.add("bad checksum", key, value, reason, "give scripts.files.atomic.sha256_of(checkpoint)")
+        hint = "give scripts.files.atomic.sha256_of(checkpoint)"
+        raise fault("bad checksum", "is not 64 hexadecimal digits", hint)
+    return value
 
 
-def _check_model(notes: ErrorCollector, key: str, value: Any) -> None:
-    if isinstance(value, dict):
-        MODEL.check(notes, value, f"{key}.")
-    else:
-        notes.wrong_type(key, value, "an object that tells what predicted")
+def _key_slice(value: Any) -> int:
+    if not is_whole(value) or value < 0:
+        raise fault("bad key slice", "is no whole number from 0", "count slices along the volume's head-to-foot axis")
+    return value
 
 
-def _check_finding(notes: ErrorCollector, key: str, value: Any) -> None:
-    if isinstance(value, dict):
-        FINDING.check(notes, value, f"{key}.")
-    else:
-        notes.wrong_type(key, value, "an object")
+def _saliency(value: Any) -> Any:
+    if isinstance(value, nib.Nifti1Image) and value.ndim != 3:
+        raise fault("bad saliency", f"has {value.ndim} dimensions", "give a volume in the image's own grid")
+    return value
 
 
-def _check_key_slice(notes: ErrorCollector, key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        notes.add("bad key slice", key, value, "is no whole number from 0", "count slices along the volume's head-to-foot axis")
+class ModelLine(StrictModel):
+    """What predicted."""
+
+    bundle: Text
+    version: Text
+    checkpoint_sha256: Annotated[str, BeforeValidator(_sha256)]
+    mlflow_run_id: Text | None
 
 
-def _check_saliency(notes: ErrorCollector, key: str, value: Any) -> None:
-    if isinstance(value, nib.Nifti1Image):
-        if value.ndim != 3:
-            notes.add("bad saliency", key, MISSING, f"has {value.ndim} dimensions", "give a volume in the image's own grid")
-    else:
-        check_path(notes, key, value)
+class FindingLine(StrictModel):
+    """A finding as it is written: `scripts.cases.Finding` with all its keys; those with a default are left out where unknown."""
+
+    label: Text
+    text: Text | None
+    anatomy: Text | None
+    probability: Share | None
+    confidence: Share | None
+    image_index: ImageIndex | None
+    box: Box | None
+    mask: Any
+    """Looked at by `ShapeOf`."""
+    key_slice: Annotated[int, BeforeValidator(_key_slice)] | None = None
+    saliency: Annotated[FilePath | nib.Nifti1Image, BeforeValidator(_saliency)] | None = None
+    reason: Text | None = None
 
 
-def _leave(notes: ErrorCollector, key: str, value: Any) -> None:
-    """Masks are looked at by `ShapeOf`."""
+class RunLine(StrictModel):
+    """What is the same in every case of a run."""
+
+    domain: Annotated[str, BeforeValidator(_domain)]
+    model: ModelLine
 
 
-MODEL = Form(
-    required={
-        "bundle": check_text,
-        "version": check_text,
-        "checkpoint_sha256": _check_sha256,
-        "mlflow_run_id": nullable(check_text),
-    },
-    optional={},
-)
-FINDING = Form(
-    required={
-        "label": check_text,
-        "text": nullable(check_text),
-        "anatomy": nullable(check_text),
-        "probability": nullable(check_share),
-        "confidence": nullable(check_share),
-        "image_index": nullable(check_image_index),
-        "box": nullable(check_box),
-        "mask": _leave,
-    },
-    # Of volumes; image coordinates of boxes and masks are those of films.
-    optional={"key_slice": nullable(_check_key_slice), "saliency": nullable(_check_saliency)},
-)
-RUN = Form(required={"task": _check_task, "model": _check_model}, optional={})
-"""What is the same in every case of a run."""
-CASE = Form(
-    required={
-        **RUN.required,
-        "case_id": check_text,
-        "images": list_of(check_path, "images", may_be_empty=False),
-        "findings": list_of(_check_finding, "findings", may_be_empty=True),
-    },
-    optional={},
-)
+class CaseLine(RunLine):
+    """One case."""
+
+    case_id: Text
+    images: Annotated[list[FilePath], not_empty("images")]
+    findings: list[FindingLine]
 
 
 def check_case(notes: ErrorCollector, case: Any, shape_of: ShapeOf) -> None:
@@ -112,7 +92,11 @@ def check_case(notes: ErrorCollector, case: Any, shape_of: ShapeOf) -> None:
     if not isinstance(case, dict):
         notes.wrong_type("", case, "an object")
         return
-    CASE.check(notes, case)
+    if "task" in case and "domain" not in case:
+        hint = "run the inference again, or rename the key"
+        notes.add("unknown key", "task", case["task"], 'is called "domain" now', hint)
+        return
+    notes.check(CaseLine, case)
     findings = case.get("findings")
     named = [(f"findings[{n}]", f) for n, f in enumerate(findings if isinstance(findings, list) else [])]
     named = [(key, finding) for key, finding in named if isinstance(finding, dict)]

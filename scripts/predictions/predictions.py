@@ -3,7 +3,7 @@
 A folder holds `predictions.jsonl`, one line a case, `masks/`, one PNG a mask (8 bits, one channel, 0 and 255), and for volumes
 `saliency/`, one NIfTI a finding in the volume's own grid, [0, 1]. A line, broken here for reading:
 
-    {"case_id": "s2", "task": "cxr", "images": ["/data/films/s2.dcm"],
+    {"case_id": "s2", "domain": "cxr", "images": ["/data/films/s2.dcm"],
      "model": {"bundle": "cxr_localization", "version": "0.1.0",
                "checkpoint_sha256": "9f86...", "mlflow_run_id": "4c1e..."},
      "findings": [{"label": "Pneumonia", "text": "opacity in the left lower lobe", "anatomy": null,
@@ -14,7 +14,8 @@ Boxes [x, y, width, height] and masks are in pixels of the stored image, whateve
 is that of the finding being there, `confidence` how sure the model is of what it says; both lie in [0, 1]. All keys are
 there; all but `label` may be null. `image_index` counts `images` from 0; null is a finding of the case as a whole. Findings of
 volumes may have `key_slice`, the slice that shows most, counted from 0 along the stored volume's axis that runs most nearly head to
-foot, and `saliency`. Paths of masks and saliency volumes are relative to the folder.
+foot, and `saliency`; a phrase that got no place for what it says has a `reason`. Paths of masks and saliency volumes are relative
+to the folder.
 """
 
 import json
@@ -31,14 +32,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from scripts.cases.domain import Domain, read_domain
+from scripts.cases.finding import Finding
 from scripts.files.errors import PredictionError
 from scripts.files.faults import MISSING, Fault, describe_faults
-from scripts.files.form import ErrorCollector
-from scripts.predictions.form import FINDING, RUN, check_case
+from scripts.files.read_error import ReadError
+from scripts.files.validation import ErrorCollector
+from scripts.predictions.form import FindingLine, RunLine, check_case
 from scripts.predictions.masks import mask_shape, write_mask
-from scripts.readers.film import ReadError
 
 FILE_NAME = "predictions.jsonl"
+OPTIONAL = tuple(name for name, field in FindingLine.model_fields.items() if not field.is_required())
+"""Keys of a finding that are left out where nothing is known."""
 
 
 class PredictionWriter:
@@ -46,27 +51,28 @@ class PredictionWriter:
 
         model = {"bundle": "cxr_localization", "version": "0.1.0", "checkpoint_sha256": digest, "mlflow_run_id": None}
         with PredictionWriter(output_dir, "cxr", model) as writer:
-            writer.add("s2", [path], [{"label": "Pneumonia", "probability": 0.82, "box": [8, 4, 20, 10], "mask": mask}])
+            writer.add("s2", [path], [Finding("Pneumonia", probability=0.82, box=[8, 4, 20, 10], mask=mask)])
 
     Lines and masks go to a hidden folder beside first. When the block ends they take the place of older predictions; on
     an exception the hidden folder is removed and older predictions stay.
 
     Args:
         folder: where predictions.jsonl and masks/ stand afterwards; made if absent.
-        task: a key of `scripts.datalists.datalist.TASKS`.
+        domain: what the cases are: the name of a domain, or the folder of your own.
         model: what predicted: bundle, version, checkpoint_sha256 and mlflow_run_id (None in an untracked run).
 
     Raises:
-        PredictionError: an unknown task, or a model description with keys missing or unknown.
+        PredictionError: an unknown domain, or a model description with keys missing or unknown.
     """
 
-    def __init__(self, folder: str | Path, task: str, model: dict[str, Any]) -> None:
+    def __init__(self, folder: str | Path, domain: str | Path | Domain, model: dict[str, Any]) -> None:
         self.folder = Path(folder)
-        self.task = task
+        named = domain.reference if isinstance(domain, Domain) else str(domain)
         self.model = dict(model)
         notes = ErrorCollector(str(self.folder / FILE_NAME))
-        RUN.check(notes, {"task": task, "model": model})
+        notes.check(RunLine, {"domain": named, "model": model})
         _raise_faults(notes.faults)
+        self.domain = read_domain(domain)
         self._temporary = self.folder / f".{secrets.token_hex(4)}.predictions"
         self._cases: set[str] = set()
 
@@ -83,26 +89,30 @@ class PredictionWriter:
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def add(self, case_id: str, images: Sequence[str | Path], findings: Sequence[dict[str, Any]]) -> None:
+    def add(self, case_id: str, images: Sequence[str | Path], findings: Sequence[Finding]) -> None:
         """Write one case.
 
         Args:
             case_id: its id in the datalist.
             images: its image files.
-            findings: each with `label` and any of `text`, `anatomy`, `probability`, `confidence`, `image_index`, `box`,
-                `mask` (bool [H, W]), `key_slice` and `saliency` (nibabel.Nifti1Image); NumPy numbers will do. With a single image,
-                `image_index` is 0 where a box or mask needs one.
+            findings: what is said of it, with arrays; NumPy numbers will do. With a single image, `image_index` is 0 where a box
+                or mask needs one.
 
         Raises:
             PredictionError: a case added before, or any fault; all are listed and nothing of the case is written.
         """
-        findings = [_complete(finding, single_image=len(images) == 1) for finding in findings]
-        case = {"case_id": case_id, "task": self.task, "images": [str(image) for image in images], "model": self.model}
+        entries = [_entry(finding, single_image=len(images) == 1) for finding in findings]
+        case = {
+            "case_id": case_id,
+            "domain": self.domain.reference,
+            "images": [str(image) for image in images],
+            "model": self.model,
+        }
         notes = ErrorCollector(str(self.folder / FILE_NAME), record=str(case_id))
-        check_case(notes, {**case, "findings": findings}, _shape_of_array)
+        check_case(notes, {**case, "findings": entries}, _shape_of_array)
         _check_new(notes, case_id, self._cases)
         _raise_faults(notes.faults)
-        for index, finding in enumerate(findings):
+        for index, finding in enumerate(entries):
             name = finding_name(case_id, index)
             if finding["mask"] is not None:
                 write_mask(self._temporary / "masks" / f"{name}.png", finding["mask"])
@@ -111,7 +121,7 @@ class PredictionWriter:
                 (self._temporary / "saliency").mkdir(exist_ok=True)
                 nib.save(finding["saliency"], self._temporary / "saliency" / f"{name}.nii.gz")
                 finding["saliency"] = f"saliency/{name}.nii.gz"
-        self._lines.write(json.dumps({**case, "findings": findings}, ensure_ascii=False, allow_nan=False) + "\n")
+        self._lines.write(json.dumps({**case, "findings": entries}, ensure_ascii=False, allow_nan=False) + "\n")
         self._cases.add(case_id)
 
     def _publish(self) -> None:
@@ -137,7 +147,11 @@ def finding_name(case_id: str, index: int) -> str:
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """Read and validate predictions; paths of masks and saliency volumes become absolute, relative ones of images too.
+    """Read and validate predictions.
+
+    Returns:
+        the cases: the keys of their lines, `findings` as `Finding`s; paths of masks and saliency volumes are absolute, relative
+        ones of images too.
 
     Args:
         path: predictions.jsonl or its folder.
@@ -169,24 +183,24 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     _raise_faults(faults)
     for case in cases:
         case["images"] = [str(folder / image) for image in case["images"]]
-        for finding in case["findings"]:
-            for key in ("mask", "saliency"):
-                if finding.get(key) is not None:
-                    finding[key] = str(folder / finding[key])
+        for entry in case["findings"]:
+            entry |= {key: str(folder / entry[key]) for key in ("mask", "saliency") if entry.get(key) is not None}
+        case["findings"] = [Finding(**entry) for entry in case["findings"]]
     return cases
 
 
-def _complete(finding: dict[str, Any], single_image: bool) -> dict[str, Any]:
-    """A finding with all keys, numbers as Python's own, and the image of a box or mask where there is only one."""
-    full = {**dict.fromkeys(FINDING.required), **finding}
-    for key, value in full.items():
-        if isinstance(value, np.generic):
-            full[key] = value.item()
-    if isinstance(full["box"], list | tuple | np.ndarray):
-        full["box"] = [number.item() if isinstance(number, np.generic) else number for number in full["box"]]
-    if single_image and full["image_index"] is None and not (full["box"] is None and full["mask"] is None):
-        full["image_index"] = 0
-    return full
+def _entry(finding: Finding, single_image: bool) -> dict[str, Any]:
+    """A finding as it is written: numbers as Python's own, the image of a box or mask where there is only one."""
+    index = 0 if single_image and finding.image_index is None and finding.has_place else finding.image_index
+    entry = {name: getattr(finding, name) for name in FindingLine.model_fields} | {"image_index": index}
+    entry = {name: _plain(value) for name, value in entry.items() if name not in OPTIONAL or value is not None}
+    if isinstance(entry["box"], list | tuple | np.ndarray):
+        entry["box"] = [_plain(number) for number in entry["box"]]
+    return entry
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _shape_of_array(notes: ErrorCollector, key: str, mask: Any) -> tuple[int, int] | None:

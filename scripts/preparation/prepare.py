@@ -130,16 +130,16 @@ def prepare_datalist(
         Path of the new datalist.json.
 
     Raises:
-        UserError: a datalist of another task, a folder prepared with other settings, TotalSegmentator not installed, no such
-            language model, a worker that was killed, no volume at all that could be prepared.
+        UserError: a datalist of another kind of case, a folder prepared with other settings, TotalSegmentator not installed, no
+            such language model, a worker that was killed, no volume at all that could be prepared.
         ValueError: fewer than one worker.
     """
     workers = workers if workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers is {workers}: give 1 or more")
     cases = load_datalist(datalist)
-    if cases.task != "ct":
-        raise UserError(f"{datalist} is a datalist of task '{cases.task}': give one of task 'ct'")
+    if cases.kind.name != "volume":
+        raise UserError(f"{datalist} is a datalist of {cases.domain.title}: give one of volumes")
     segmenter = _segmenter(label_table) if segment else None
     table, structures = AnatomyTable.load(anatomies), read_label_table(label_table)
     lookup = table.lookup(structures)
@@ -159,7 +159,7 @@ def prepare_datalist(
         raise UserError(f"none of the {total} volumes of {datalist} could be prepared; {rejected.path} says why, for each")
     if decompose:
         _split_reports_by_anatomy(splits, settings, decompose)
-    save_datalist(path, "ct", splits, name=cases.name, description=_description(cases, settings))
+    save_datalist(path, cases.domain, splits, name=cases.name, description=_description(cases, settings))
     _log_missing_and_rejected(settings, splits, rejected)
     return path
 

@@ -2,7 +2,7 @@
 
 from scripts.transforms.captions import Captiond as Captiond
 from scripts.transforms.dictionary import Letterboxd as Letterboxd
-from scripts.transforms.dictionary import LoadFilmd as LoadFilmd
+from scripts.transforms.dictionary import LoadDomainImaged as LoadDomainImaged
 from scripts.transforms.dictionary import NormalizeHalfd as NormalizeHalfd
 from scripts.transforms.endoscopy import LoadEndoscopyd as LoadEndoscopyd
 from scripts.transforms.endoscopy import RandExamAffined as RandExamAffined

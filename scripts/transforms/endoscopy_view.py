@@ -49,8 +49,13 @@ class EndoscopyView:
 
     def square(self, frame: np.ndarray) -> np.ndarray:
         """As `apply`, uint8 [3, size, size]."""
-        seen = np.where(self._cut(self.inside)[..., None], self._cut(frame), 0).astype(np.uint8)
-        return np.stack([self.letterbox.apply(np.ascontiguousarray(seen[..., channel])) for channel in range(3)])
+        return self.fit(frame.transpose(2, 0, 1))
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """Fit an image [C, H, W] into the square, [C, size, size], in its own dtype; outside the view it is 0."""
+        inside = self._cut(self.inside)
+        seen = [np.where(inside, self._cut(channel), 0).astype(image.dtype) for channel in image]
+        return np.stack([self.letterbox.apply(np.ascontiguousarray(channel)) for channel in seen])
 
     def to_native(self, maps: Tensor | np.ndarray) -> np.ndarray:
         """Bring maps [..., size, size] back to the picture, [..., H, W]; NaN outside the field of view."""

@@ -54,6 +54,10 @@ class Letterbox:
         height, width = self.inner_shape
         return (self.size - height) // 2, (self.size - width) // 2
 
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """Fit an image [C, H, W] into the square, [C, size, size], channel by channel as `apply` does."""
+        return np.stack([self.apply(np.ascontiguousarray(channel)) for channel in image])
+
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Fit a film [H, W] into the square, [size, size], in its own dtype (uint8 or float32 in [0, 1]).
 

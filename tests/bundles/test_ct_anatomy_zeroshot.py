@@ -90,15 +90,15 @@ def test_inference_on_what_a_scanner_wrote(evaluated, trained, raw, prepared, tm
     CT.run(("inference", "phantom"), *where, *SMALL, "--spacing", "[8,8,10]", "--checkpoint", trained / "checkpoint_last.pt")
     (case,) = read_predictions(tmp_path)
     volume = nib.load(record["image"])
-    assert case["task"] == "ct" and case["images"] == [record["image"]]
-    shown = [finding for finding in case["findings"] if finding.get("saliency")]
+    assert case["domain"] == "ct" and case["images"] == [record["image"]]
+    shown = [finding for finding in case["findings"] if finding.saliency]
     assert shown and len(case["findings"]) >= len(record["labels"])
     assert (tmp_path / "overlays" / f"{case['case_id']}.png").stat().st_size > 10_000
     for finding in shown:
-        saliency = nib.load(finding["saliency"])
+        saliency = nib.load(finding.saliency)
         assert saliency.shape == volume.shape and np.allclose(saliency.affine, volume.affine, atol=1e-4)
         axis = int(np.abs(nib.affines.apply_affine(volume.affine, np.eye(3)) - volume.affine[:3, 3])[:, 2].argmax())
-        assert 0 <= finding["key_slice"] < volume.shape[axis]
+        assert 0 <= finding.key_slice < volume.shape[axis]
         assert 0 < saliency.get_fdata().max() <= 1 + 1e-6  # 255 steps of 1/255 in float32
 
 

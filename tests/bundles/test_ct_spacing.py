@@ -18,7 +18,7 @@ BERT = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attenti
 def dataset(tmp_path):
     """A prepared data set as far as its spacing goes."""
     record = {"volume_id": "v", "patient_id": "p", "image": "volumes/v.nii", "anatomy_mask": "masks/v.nii.gz", "labels": {"a": 1}}
-    (tmp_path / "datalist.json").write_text(json.dumps({"task": "ct", "test": [record]}))
+    (tmp_path / "datalist.json").write_text(json.dumps({"domain": "ct", "test": [record]}))
     (tmp_path / "settings.json").write_text(json.dumps({"spacing": [5, 5, 6]}))
     return tmp_path
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.datalists.datalist import case_id, load_datalist, save_datalist
-from scripts.engines.image_evaluator import finding_mask
+from scripts.cases.kind import case_id
+from scripts.datalists.datalist import load_datalist, save_datalist
+from scripts.kinds.image import finding_mask
 from scripts.phantoms.cxr import write_phantoms
 from scripts.predictions.masks import read_mask
 from scripts.predictions.predictions import read_predictions
@@ -107,8 +108,8 @@ def test_inference_on_one_film_from_the_command_line(evaluated, trained, films, 
     CXR.run(("inference", "phantom"), *arguments, *phrases, *calibration)
     (case,) = read_predictions(tmp_path)
     assert case["images"] == [str(film)]
-    denied = [finding for finding in case["findings"] if finding["text"] == "no pneumothorax"]
-    assert len(denied) == 1 and denied[0]["mask"] is None and denied[0]["probability"] == 0
+    denied = [finding for finding in case["findings"] if finding.text == "no pneumothorax"]
+    assert len(denied) == 1 and denied[0].mask is None and denied[0].probability == 0
 
 
 @pytest.mark.slow

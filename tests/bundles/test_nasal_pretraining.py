@@ -139,14 +139,14 @@ def test_inference_in_the_images_own_pixels(evaluated, trained, exams, tmp_path)
     NASAL.run(("inference", "phantom"), *where, "--image_size", 64, "--output_dir", tmp_path / "out")
     (case,) = read_predictions(tmp_path / "out")
     assert len(case["images"]) == len(record["images"]) + 1
-    labels = [finding["label"] for finding in case["findings"]]
+    labels = [finding.label for finding in case["findings"]]
     assert labels[:3] == ["NOR", "BH", "NPC"] and set(json.loads((exams / "prompts.json").read_text())) == set(labels)
-    assert sum(finding["probability"] for finding in case["findings"][:3]) == pytest.approx(1, abs=1e-4)
+    assert sum(finding.probability for finding in case["findings"][:3]) == pytest.approx(1, abs=1e-4)
     for finding in case["findings"][3:]:
-        assert finding["image_index"] < len(record["images"])
-        if finding["mask"]:
-            size = Image.open(case["images"][finding["image_index"]]).size
-            assert Image.open(finding["mask"]).size == size
+        assert finding.image_index < len(record["images"])
+        if finding.mask:
+            size = Image.open(case["images"][finding.image_index]).size
+            assert Image.open(finding.mask).size == size
     embeddings = np.load(tmp_path / "out" / "embeddings.npz")
     assert embeddings["exams"].shape == (1, 32) and embeddings["image_index"].tolist() == list(range(len(record["images"])))
     assert embeddings["attention"].sum() == pytest.approx(1, abs=1e-4)

@@ -132,11 +132,11 @@ def test_inference_tells_class_confidence_and_deciding_images(evaluated, probed,
     SCREENING.run(("inference", "phantom"), *where, "--image_size", 64)
     (case,) = read_predictions(tmp_path / "out")
     classes, deciding = case["findings"][:3], case["findings"][3:]
-    assert [entry["label"] for entry in classes] == ["NOR", "BH", "NPC"]
-    assert sum(entry["probability"] for entry in classes) == pytest.approx(1, abs=1e-4)
-    decided = max(classes, key=lambda entry: entry["probability"])["label"]
-    assert deciding and {entry["label"] for entry in deciding} == {decided}
-    assert {entry["image_index"] for entry in deciding} <= set(range(len(record["images"])))
+    assert [entry.label for entry in classes] == ["NOR", "BH", "NPC"]
+    assert sum(entry.probability for entry in classes) == pytest.approx(1, abs=1e-4)
+    decided = max(classes, key=lambda entry: entry.probability).label
+    assert deciding and {entry.label for entry in deciding} == {decided}
+    assert {entry.image_index for entry in deciding} <= set(range(len(record["images"])))
     (picture,) = (tmp_path / "out" / "overlays").glob("*.png")
     assert picture.stat().st_size > 10_000
 
@@ -188,7 +188,7 @@ def test_a_pretraining_that_saw_a_held_out_centre_is_no_start(exams, start, tmp_
     shutil.copytree(start.parent, tmp_path / "pretrained")
     torch.save(state, tmp_path / "pretrained" / start.name)
     with pytest.raises((UserError, RuntimeError)) as caught:
-        workflow(exams, tmp_path, "linear_probe", start=str(tmp_path / "pretrained" / start.name)).run()
+        workflow(exams, tmp_path, "linear_probe", pretrained_checkpoint=str(tmp_path / "pretrained" / start.name)).run()
     assert "was pretrained on exams of centre C, which held_out_sites names" in str(caught.value) + str(caught.value.__cause__)
 
 

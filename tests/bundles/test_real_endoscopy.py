@@ -101,9 +101,9 @@ def test_two_epochs_an_inference_and_its_pictures(shared_data, tmp_path):
     assert set(cases) == set(records)
     for name, case in cases.items():
         assert len(case["images"]) == len(records[name]["images"])
-        assert sum(finding["probability"] for finding in case["findings"][:3]) == pytest.approx(1, abs=1e-4)
-        assert all(0 <= finding["image_index"] < len(case["images"]) for finding in case["findings"][3:])
+        assert sum(finding.probability for finding in case["findings"][:3]) == pytest.approx(1, abs=1e-4)
+        assert all(0 <= finding.image_index < len(case["images"]) for finding in case["findings"][3:])
     pictures = sorted((out / "overlays").glob("*.png"))
     assert len(pictures) == len(records)
     assert all(np.asarray(Image.open(picture)).std() > 5 for picture in pictures)
-    assert json.loads((out / "predictions.jsonl").read_text().splitlines()[0])["task"] == "nasal"
+    assert json.loads((out / "predictions.jsonl").read_text().splitlines()[0])["domain"] == "nasal"

@@ -47,11 +47,11 @@ def test_findings_of_real_scans_in_their_own_grid(part, shared_data, tmp_path):
     saliencies = 0
     for name, case in cases.items():
         scan, findings = nib.load(shared_data / "ct" / name / "ct.nii.gz"), case["findings"]
-        assert {finding["anatomy"] for finding in findings} >= expected - ({"bowel"} if name == "tsA_torso_sm" else set())
-        assert all(0 <= finding["probability"] <= 1 for finding in findings)
+        assert {finding.anatomy for finding in findings} >= expected - ({"bowel"} if name == "tsA_torso_sm" else set())
+        assert all(0 <= finding.probability <= 1 for finding in findings)
         for finding in findings:
-            if "saliency" in finding:
-                saliency = nib.load(finding["saliency"])
+            if finding.saliency is not None:
+                saliency = nib.load(finding.saliency)
                 assert saliency.shape == scan.shape and np.allclose(saliency.affine, scan.affine, atol=1e-4)
                 saliencies += 1
         assert (tmp_path / "out" / "overlays" / f"{name}.png").stat().st_size > 5_000

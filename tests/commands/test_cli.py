@@ -37,7 +37,7 @@ def datalist(tmp_path) -> Path:
 
 def write(path: Path, *more: dict) -> None:
     good = {"study_id": "s0", "patient_id": "p0", "image": "film.png", "report": "Clear."}
-    path.write_text(json.dumps({"task": "cxr", "training": [good], **({"test": list(more)} if more else {})}))
+    path.write_text(json.dumps({"domain": "cxr", "training": [good], **({"test": list(more)} if more else {})}))
 
 
 def test_a_good_datalist_is_counted(datalist):
@@ -79,9 +79,9 @@ def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path):
         (["check-datalist", "a.json", "--workers", "two"], "--workers is two"),
         (
             ["datalist", "mimic", "--source_dir", "x", "--output", "y"],
-            'perhaps "mimic-cxr" is meant. Known: mimic-cxr, ',
+            'perhaps "mimic-cxr" is meant. Known: case-notes, ',
         ),
-        (["datalist", "zzz", "--source_dir", "x", "--output", "y"], 'unknown source "zzz". Known: mimic-cxr, '),
+        (["datalist", "zzz", "--source_dir", "x", "--output", "y"], 'unknown source "zzz". Known: case-notes, '),
         (["datalist", "mimic-cxr", "--output", "y"], "source_dir"),
         (["datalist", "mimic-cxr", "--source_dir", "x", "--output", "y", "--veiws", "PA"], 'perhaps "views" is meant'),
         (["datalist", "ms-cxr", "--source_dir", "x", "--output", "y"], "ms-cxr needs --images_dir"),
@@ -110,17 +110,13 @@ def test_help_shows_examples_and_no_inner_workings(verb):
 
 
 def test_help_names_what_there_is():
-    from scripts.__main__ import (
-        PHANTOM_TASKS,
-        WEIGHT_METHODS,
-        convert_weights_command,
-        datalist_command,
-        phantoms_command,
-    )
+    from scripts.commands.datalists import datalist_command
+    from scripts.commands.phantoms import DOMAINS, phantoms_command
+    from scripts.commands.weights import WEIGHT_METHODS, convert_weights_command
     from scripts.datalists.sources import SOURCES
 
     assert f"Sources: {', '.join(SOURCES)}." in " ".join(datalist_command.__doc__.split())
-    assert f"Tasks: {', '.join(PHANTOM_TASKS)}." in phantoms_command.__doc__
+    assert f"Domains: {', '.join(DOMAINS)}." in phantoms_command.__doc__
     assert f"Methods: {', '.join(WEIGHT_METHODS)}." in convert_weights_command.__doc__
 
 
@@ -190,7 +186,7 @@ def test_options_reach_the_source_as_what_its_defaults_are(tmp_path, monkeypatch
         return {"training": [], "test": [{"study_id": "s", "patient_id": "p", "image": str(tmp_path / "film.png")}]}
 
     monkeypatch.setitem(sources.SOURCES, "made-up", build)
-    monkeypatch.setitem(sources.SOURCES_OF["cxr"], "made-up", build)
+    monkeypatch.setitem(sources.DOMAINS_OF, "made-up", "cxr")
     typed = ["datalist", "made-up", "--source_dir", "01", "--output", str(tmp_path / "sub" / "a.json")]
     typed += ["--masks_dir=1e5", "--views", "PA, AP Supine", "--share", "1", "--seed=7", "--skip_missing"]
     assert main(monkeypatch, *typed) == 0
@@ -246,7 +242,7 @@ def test_a_checkpoint_is_converted_and_summed_up(tmp_path, monkeypatch, capsys):
 
 
 def test_phantoms_says_what_each_task_draws_without_numbers():
-    from scripts.__main__ import phantoms_command
+    from scripts.commands.phantoms import phantoms_command
     from scripts.phantoms import ct, cxr, nasal
 
     told, ours = " ".join(phantoms_command.__doc__.split()), inspect.signature(phantoms_command).parameters

@@ -4,16 +4,17 @@ import re
 
 import pytest
 
+from scripts.cases.kind import case_id
 from scripts.datalists import datalist as module
-from scripts.datalists.datalist import TASKS, case_id, load_datalist, save_datalist
+from scripts.datalists.datalist import load_datalist, save_datalist
 from scripts.files.errors import DatalistError
 from scripts.files.faults import describe_faults, write_faults
 
 
 def examples() -> dict[str, dict]:
-    """The examples of the module's documentation, by task."""
+    """The examples of the module's documentation, by domain."""
     found = re.findall(r"\n\n((?:    .*\n)+)", module.__doc__)
-    return {content["task"]: content for content in map(json.loads, found)}
+    return {content["domain"]: content for content in map(json.loads, found)}
 
 
 def write(folder, content) -> str:
@@ -33,18 +34,18 @@ def faults_of(folder, content) -> list[tuple[str, str, str, str]]:
 
 
 def cxr(**records) -> dict:
-    return {"task": "cxr", **records}
+    return {"domain": "cxr", **records}
 
 
 def film(number: int, **more) -> dict:
     return {"study_id": f"s{number}", "patient_id": f"p{number}", "image": f"{number}.png", "report": "Clear.", **more}
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_documented_examples_load(tmp_path, task):
-    content = examples()[task]
+@pytest.mark.parametrize("domain", ["cxr", "nasal", "ct"])
+def test_the_documented_examples_load(tmp_path, domain):
+    content = examples()[domain]
     cases = load_datalist(write(tmp_path, content))
-    assert (cases.task, cases.name) == (task, "example")
+    assert (cases.domain.name, cases.name) == (domain, "example")
     assert [cases.case_id(r) for r in cases.split("training")] == [case_id(r) for r in content["training"]]
 
 
@@ -68,7 +69,7 @@ def test_saved_paths_are_relative_and_load_to_the_same_records(tmp_path):
     saved = json.loads((tmp_path / "lists" / "b.json").read_text())
     assert saved["training"][0]["images"] == ["../e1/1.jpg", "../e1/2.jpg"]
     assert saved["training"][0]["findings"][0]["mask"] == "../e1/2_mass.png"
-    assert list(saved) == ["name", "task", "description", "training"]
+    assert list(saved) == ["name", "domain", "description", "training"]
     assert load_datalist(tmp_path / "lists" / "b.json").splits == loaded.splits
 
 
@@ -110,7 +111,7 @@ def test_what_is_no_datalist(tmp_path, content, words):
 
 
 def test_text_that_is_not_utf8(tmp_path):
-    (tmp_path / "a.json").write_bytes(b'{"task": "\xe9"}')
+    (tmp_path / "a.json").write_bytes(b'{"domain": "\xe9"}')
     with pytest.raises(DatalistError, match="UTF-8"):
         load_datalist(tmp_path / "a.json")
 
@@ -164,21 +165,21 @@ def test_not_a_number_is_no_box_and_no_label(tmp_path):
 
 
 def test_top_level_faults(tmp_path):
-    content = {"task": "crx", "trainin": [], "": [film(1)], "validation": [], "test": {}, "name": 3}
+    content = {"domain": "crx", "trainin": [], "": [film(1)], "validation": [], "test": {}, "name": 3}
     assert sorted(faults_of(tmp_path, content)) == [
         ("empty split", "", "", "validation"),
+        ("unknown domain", "", "", "domain"),
         ("unknown key", "", "", '""'),
         ("unknown key", "", "", "trainin"),
-        ("unknown task", "", "", "task"),
         ("wrong type", "", "", "name"),
         ("wrong type", "", "", "test"),
     ]
     with pytest.raises(DatalistError, match='perhaps "training" is meant') as caught:
         load_datalist(tmp_path / "datalist.json")
     assert 'perhaps "cxr" is meant' in str(caught.value)
-    assert faults_of(tmp_path, {"task": "cxr"}) == [("empty split", "", "", "")]
+    assert faults_of(tmp_path, {"domain": "cxr"}) == [("empty split", "", "", "")]
     assert faults_of(tmp_path, {"test": [{**film(1), "labels": 1}]}) == [
-        ("unknown task", "", "", "task"),  # the records are judged by their ids then
+        ("unknown domain", "", "", "domain"),  # the records are judged by their ids then
         ("wrong type", "test", "s1", "labels"),
     ]
 
@@ -240,8 +241,12 @@ def test_ct_reports(tmp_path):
 
 def test_ct_needs_a_whole_report_or_one_by_anatomy_in_training_and_no_mask(tmp_path):
     bare = {"volume_id": "v1", "patient_id": "p1", "image": "v1"}
-    assert load_datalist(write(tmp_path, {"task": "ct", "training": [{**bare, "report": "Clear."}]})).split("training")
-    content = {"task": "ct", "training": [{**bare, "labels": {"A": 1}}], "test": [{**bare, "volume_id": "v2", "patient_id": "p2"}]}
+    assert load_datalist(write(tmp_path, {"domain": "ct", "training": [{**bare, "report": "Clear."}]})).split("training")
+    content = {
+        "domain": "ct",
+        "training": [{**bare, "labels": {"A": 1}}],
+        "test": [{**bare, "volume_id": "v2", "patient_id": "p2"}],
+    }
     assert load_datalist(write(tmp_path, content)).split("test")
     content["training"].append({**bare, "volume_id": "v3", "report": " "})
     assert faults_of(tmp_path, content) == [
@@ -330,3 +335,32 @@ def test_regions_of_nasal_images(tmp_path, regions, kind, key):
     content = examples()["nasal"]
     content["training"][0]["regions"] = regions
     assert faults_of(tmp_path, content) == [(kind, "training", "e1", key)]
+
+
+def test_a_datalist_of_before_names_the_new_word(tmp_path):
+    assert ("unknown key", "", "", "task") in faults_of(tmp_path, {"task": "cxr", "test": [film(1)]})
+    with pytest.raises(DatalistError, match='task = "cxr": is called "domain" now; write "domain", one of ct, cxr, nasal'):
+        load_datalist(tmp_path / "datalist.json")
+
+
+def test_a_domain_of_ones_own_is_named_by_its_folder(tmp_path):
+    """Relative to the datalist, wherever it is read from; its regions and kind are the folder's own."""
+    own = tmp_path / "ours"
+    own.mkdir()
+    about = {"title": "throat exams", "kind": "exam", "colour": "rgb", "lexicons": {"en": "lexicon.json"}, "regions": ["larynx"]}
+    (own / "domain.json").write_text(json.dumps(about))
+    (own / "lexicon.json").write_text("{}")
+    exam = {"exam_id": "e1", "patient_id": "p1", "images": ["1.png"], "report": "Clear.", "regions": ["larynx"]}
+    (tmp_path / "lists").mkdir()
+    cases = load_datalist(write(tmp_path / "lists", {"domain": "../ours", "training": [exam]}))
+    assert cases.domain.name == "ours" and cases.kind.name == "exam" and cases.domain.reference == str(own)
+    save_datalist(tmp_path / "b.json", cases.domain, cases.splits)
+    assert json.loads((tmp_path / "b.json").read_text())["domain"] == "ours"
+    exam["regions"] = ["nasopharynx"]
+    assert faults_of(tmp_path, {"domain": "ours", "training": [exam]}) == [("unknown region", "training", "e1", "regions[0]")]
+
+
+def test_what_subgroups_go_by_may_stand_in_every_record(tmp_path):
+    more = {"site": "A", "sex": "F", "age": 61, "view": "PA", "scanner": "X1"}
+    assert load_datalist(write(tmp_path, cxr(test=[film(1, **more)]))).split("test")[0]["age"] == 61
+    assert faults_of(tmp_path, cxr(test=[film(1, **more | {"age": "61"})])) == [("bad age", "test", "s1", "age")]

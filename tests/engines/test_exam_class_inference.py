@@ -56,13 +56,13 @@ def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifie
         classes, located = answer["findings"][:3], answer["findings"][3:]
         logits = classifier.classify(case["images"], torch.arange(len(case["images"]))[None]).logits
         expected = (logits / 2).softmax(1)[0]
-        assert [entry["probability"] for entry in classes] == pytest.approx(expected.tolist(), abs=1e-6)
+        assert [entry.probability for entry in classes] == pytest.approx(expected.tolist(), abs=1e-6)
         best = sorted(expected.tolist())
-        assert classes[0]["confidence"] == pytest.approx(best[-1] - best[-2], abs=1e-6)
-        assert located and {entry["image_index"] for entry in located} <= set(case["image_indices"])
-        assert {entry["label"] for entry in located} == {classifier.classes[int(expected.argmax())]}
-        for entry in (entry for entry in located if entry["mask"]):
-            x, y, width, height = entry["box"]
+        assert classes[0].confidence == pytest.approx(best[-1] - best[-2], abs=1e-6)
+        assert located and {entry.image_index for entry in located} <= set(case["image_indices"])
+        assert {entry.label for entry in located} == {classifier.classes[int(expected.argmax())]}
+        for entry in (entry for entry in located if entry.mask):
+            x, y, width, height = entry.box
             assert x >= 0 and y >= 0 and x + width <= 60 and y + height <= 40
 
 

@@ -149,9 +149,9 @@ def test_inference_marks_what_reaches_its_threshold(findings, cases, tmp_path, t
     ExamInference("cpu", [PassThroughCollate()(cases)], findings, calibration, writer, val_handlers=[embeddings]).run()
     for answer in read_predictions(tmp_path):
         classes, polyps = answer["findings"][:2], answer["findings"][2:]
-        assert [entry["label"] for entry in classes] == ["NOR", "NPC"]
-        assert all(entry["label"] == "polyp" and entry["image_index"] in (0, 2) for entry in polyps)
-        assert all((entry["mask"] is not None) == located for entry in polyps)
+        assert [entry.label for entry in classes] == ["NOR", "NPC"]
+        assert all(entry.label == "polyp" and entry.image_index in (0, 2) for entry in polyps)
+        assert all((entry.mask is not None) == located for entry in polyps)
         assert located or len(polyps) == 1
     arrays = np.load(embeddings.path)
     assert arrays["case_ids"].tolist() == ["a", "b"] and arrays["image_case"].tolist() == [0, 0, 1, 1]

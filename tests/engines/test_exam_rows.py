@@ -6,7 +6,6 @@ import pytest
 from scripts.engines.exam_rows import (
     PlacedFinding,
     diagnosis_row,
-    finding_truth,
     label_rows,
     localization_row,
     selection_rows,
@@ -15,6 +14,7 @@ from scripts.engines.exam_rows import (
     view_of,
 )
 from scripts.inferers import ExamCalibration
+from scripts.kinds.exam import finding_mask
 from scripts.predictions.masks import write_mask
 
 WHO = {"case_id": "e1", "patient_id": "p1"}
@@ -50,8 +50,8 @@ def test_localization_in_native_pixels(tmp_path):
     truth = np.zeros((40, 60), bool)
     truth[10:20, 20:40] = True
     write_mask(tmp_path / "m.png", truth)
-    assert np.array_equal(finding_truth({"mask": str(tmp_path / "m.png"), "box": [0, 0, 1, 1]}, truth.shape), truth)
-    assert np.array_equal(finding_truth({"box": [20, 10, 20, 10]}, truth.shape), truth)
+    assert np.array_equal(finding_mask({"mask": str(tmp_path / "m.png"), "box": [0, 0, 1, 1]}, truth.shape), truth)
+    assert np.array_equal(finding_mask({"box": [20, 10, 20, 10]}, truth.shape), truth)
     finding = {"label": "mass", "image_index": 2}
     right = localization_row(WHO, finding, PlacedFinding(0, 0, truth, truth.astype(np.float32)), 0.9, ExamCalibration())
     assert (right["pointing"], right["miou"], right["region_iou"], right["regions"]) == (1, 1, 1, 1)

@@ -9,7 +9,7 @@ from scripts.inferers.phrase_localizer import smoothing
 from scripts.networks import AFLoc, ImageEncoder, TextEncoder
 from scripts.reports.published import published_prompt
 from scripts.reports.tokens.tokenizers import ReportTokenizer
-from scripts.transforms import Letterboxd, LoadFilmd, NormalizeHalfd
+from scripts.transforms import Letterboxd, LoadDomainImaged, NormalizeHalfd
 from tests.golden.arrays import fill
 
 
@@ -24,7 +24,7 @@ def localizer(afloc_golden):
 
 def film(folder, name):
     item = {"image": str(folder / name)}
-    for transform in (LoadFilmd("image"), Letterboxd("image", 224), NormalizeHalfd("image")):
+    for transform in (LoadDomainImaged("image", "cxr"), Letterboxd("image", 224), NormalizeHalfd("image")):
         item = transform(item)
     return item["image"][None]
 

@@ -39,7 +39,7 @@ def test_held_out_centres_are_met_in_the_test_alone():
     data = cases(training=[*records, unlabelled], test=records)
     assert [r["exam_id"] for r in exam_class_records(data, "training", task, ["C"])] == ["e0", "e1", "e3"]
     assert len(exam_class_records(data, "test", task, ["C"])) == 4
-    with pytest.raises(UserError, match=r"no exam of class NPC outside the held-out centres \(C\)"):
+    with pytest.raises(UserError, match=r"no exam of class NPC outside the held-out sites \(C\)"):
         exam_class_records(cases(training=records[:1] + records[2:]), "training", task, ["C"])
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from scripts.kinds.boxes import boxes_to_mask
 from scripts.metrics.localization import (
-    boxes_to_mask,
     cnr,
     dice,
     false_region_rate_at_recall,

@@ -62,7 +62,7 @@ def raw(tmp_path):
 
 def write(folder: Path, **splits) -> Path:
     path = folder / "raw.json"
-    path.write_text(json.dumps({"task": "ct", "name": "few", **{key: value for key, value in splits.items() if value}}))
+    path.write_text(json.dumps({"domain": "ct", "name": "few", **{key: value for key, value in splits.items() if value}}))
     return path
 
 
@@ -169,8 +169,8 @@ def test_what_cannot_be_started(raw, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="workers"):
         prepare_datalist(raw, tmp_path / "out", workers=0)
     films = tmp_path / "films.json"
-    films.write_text(json.dumps({"task": "cxr", "test": [{"study_id": "s", "patient_id": "p", "image": "s.png"}]}))
-    with pytest.raises(UserError, match="task 'cxr'"):
+    films.write_text(json.dumps({"domain": "cxr", "test": [{"study_id": "s", "patient_id": "p", "image": "s.png"}]}))
+    with pytest.raises(UserError, match="chest films: give one of volumes"):
         prepare_datalist(films, tmp_path / "out")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="pip install TotalSegmentator"):

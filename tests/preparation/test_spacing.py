@@ -7,7 +7,7 @@ import pytest
 from scripts.datalists import load_datalist
 from scripts.files.errors import UserError
 from scripts.preparation import check_prepared_anatomies
-from scripts.preparation import spacing as prepared_spacing
+from scripts.preparation.spacing import prepared_spacing
 
 
 def write(folder, spacings, settings="settings.json"):
@@ -21,7 +21,7 @@ def write(folder, spacings, settings="settings.json"):
         image, mask = (str(own / name) for name in (f"volumes/v{number}.nii", f"masks/v{number}.nii.gz"))
         record = {"volume_id": f"v{number}", "patient_id": f"p{number}", "image": image, "anatomy_mask": mask}
         records.append({**record, "report": "The lungs are clear."})
-    (folder / "datalist.json").write_text(json.dumps({"task": "ct", "validation": records[:1], "test": records[1:]}))
+    (folder / "datalist.json").write_text(json.dumps({"domain": "ct", "validation": records[:1], "test": records[1:]}))
     return load_datalist(folder / "datalist.json")
 
 

@@ -1,43 +1,40 @@
-"""Films named on a command line, as records for an inference."""
+"""Images named on a command line, as records for an inference."""
 
 from pathlib import Path
 
-from scripts.datalists.datalist import load_datalist
+from scripts.cases.domain import Domain, read_domain
+from scripts.cases.kind import kind_of
+from scripts.datalists.listing.records import datalist_records
 from scripts.files.errors import UserError
-from scripts.readers.film_dicom import DICOM_ENDINGS
-
-FILM_ENDINGS = (".png", ".jpg", ".jpeg", *DICOM_ENDINGS)
+from scripts.readers.image import image_endings
 
 
-def image_records(films: str | Path) -> list[dict]:
-    """Records for one film, for all films of a folder, or for all films of a datalist.
+def image_records(images: str | Path, domain: str | Path | Domain) -> list[dict]:
+    """Records for one image, for all images of a folder, or for all images of a datalist.
 
     Args:
-        films: a film's file, a folder (searched with its subfolders for PNG, JPEG and DICOM), or a datalist (.json).
+        images: an image file, a folder (searched with its subfolders for the files of the domain), or a datalist (.json).
+        domain: what the images are.
 
     Returns:
-        records with study_id, patient_id and image; of single files both ids are its name without ending, of a folder's films
+        records with study_id, patient_id and image; of single files both ids are its name without ending, of a folder's images
         the path relative to it.
 
     Raises:
-        UserError: nothing there, a folder without films, or a datalist of another task.
+        UserError: nothing there, a folder without images, or a datalist of another domain.
     """
-    path = Path(films)
+    path, cases = Path(images), read_domain(domain)
     if path.suffix == ".json":
-        datalist = load_datalist(path)
-        if datalist.task != "cxr":
-            raise UserError(f"{films} is a datalist of task '{datalist.task}': give one of task 'cxr'")
-        return [record for records in datalist.splits.values() for record in records]
+        return datalist_records(path, cases)
+    kind = kind_of(cases)
     if path.is_file():
-        return [_record(path, path.stem)]
+        return [kind.new_record(path.stem, path.stem, [str(path.resolve())])]
     if not path.is_dir():
-        raise UserError(f"{films} does not exist: give a film, a folder of films, or a datalist")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in FILM_ENDINGS and file.is_file())
+        raise UserError(f"{images} does not exist: give an image, a folder of images, or a datalist")
+    endings = image_endings(cases)
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings and file.is_file())
     if not found:
-        raise UserError(f"{films} holds no film: looked for {', '.join(FILM_ENDINGS)}")
+        raise UserError(f"{images} holds no image of {cases.title}: looked for {', '.join(endings)}")
     # The ending stays in the id: a folder may hold a.png and a.dcm.
-    return [_record(file, file.relative_to(path).as_posix()) for file in found]
-
-
-def _record(file: Path, name: str) -> dict:
-    return {"study_id": name, "patient_id": name, "image": str(file.resolve())}
+    names = [(file, file.relative_to(path).as_posix()) for file in found]
+    return [kind.new_record(name, name, [str(file.resolve())]) for file, name in names]

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from scripts.datalists.datalist import load_datalist
+from scripts.cases.domain import Domain
+from scripts.datalists.listing.records import datalist_records
 from scripts.files.errors import UserError
 from scripts.readers.nifti_faults import NIFTI_ENDINGS
 
 
-def volume_records(volumes: str | Path, masks: str | Path | None = None) -> list[dict]:
+def volume_records(volumes: str | Path, domain: str | Path | Domain, masks: str | Path | None = None) -> list[dict]:
     """Records for one volume, for all volumes of a folder, or for all volumes of a datalist, each with its anatomy mask.
 
     Args:
         volumes: a NIfTI file, a folder of one DICOM series, a folder of these, or a datalist (.json); of a prepared datalist the
             volumes that it was prepared from are taken.
+        domain: what the volumes are.
         masks: the mask of a single volume, or a folder with NAME.nii.gz or NAME.nii for each volume's NAME; not for a datalist,
             whose records name their masks.
 
@@ -20,14 +22,11 @@ def volume_records(volumes: str | Path, masks: str | Path | None = None) -> list
         records with volume_id, patient_id, image and anatomy_mask; of files and folders both ids are the name without ending.
 
     Raises:
-        UserError: nothing there, a datalist of another task, volumes without mask (all are named).
+        UserError: nothing there, a datalist of another domain, volumes without mask (all are named).
     """
     path = Path(volumes)
     if path.suffix == ".json":
-        datalist = load_datalist(path)
-        if datalist.task != "ct":
-            raise UserError(f"{volumes} is a datalist of task '{datalist.task}': give one of task 'ct'")
-        records = [_as_taken(record) for records in datalist.splits.values() for record in records]
+        records = [_as_taken(record) for record in datalist_records(path, domain)]
     elif not path.exists():
         raise UserError(
             f"{volumes} does not exist: give a NIfTI file, a folder with a DICOM series, a folder of these, or a datalist"

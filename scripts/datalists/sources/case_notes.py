@@ -27,6 +27,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("patientid", "finding", "view", "folder", "filename", "clinical_notes")

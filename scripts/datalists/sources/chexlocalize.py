@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.rle import decode_mask
 from scripts.datalists.sources.tables import (
     SourceFaults,
@@ -37,6 +37,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.files.atomic import write_atomically
 
+DOMAIN = "cxr"
 LABELS = (
     "No Finding",
     "Enlarged Cardiomediastinum",
@@ -178,7 +179,7 @@ def _add_findings(records: list[dict], outlines: dict, path: Path, masks_dir: Pa
             label = LABEL_OF.get(name, name)
             file = masks_dir / f"{record['study_id']}_{label.replace(' ', '_')}.png"
             _write_mask(file, mask)
-            findings.append({"label": label, "text": prompt_for(name), "mask": str(file)})
+            findings.append({"label": label, "text": read_domain(DOMAIN).phrase_for(name), "mask": str(file)})
         if findings:
             record["findings"] = findings
     if undecoded:

@@ -20,9 +20,10 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.tables import SourceFaults, first_present, folder_of
 
+DOMAIN = "cxr"
 DOWNLOAD = (
     "clone github.com/haimingt/opacity_segmentation_covid_chest_X_ray and give it or its covid_rural_annot; "
     "the DICOM files of TCIA's COVID-19-AR have no outlines"
@@ -70,7 +71,7 @@ def build(source_dir: str | Path) -> dict[str, list[dict]]:
         study = Path(film).stem
         record = {"study_id": study, "patient_id": match["patient"], "image": str(films_dir / film)}
         if study in outlined:
-            finding = {"label": "Pneumonia", "text": prompt_for("Pneumonia"), "mask": str(masks[study])}
+            finding = {"label": "Pneumonia", "text": read_domain(DOMAIN).phrase_for("Pneumonia"), "mask": str(masks[study])}
             record["findings"] = [finding]
         records.append(record)
     return {"training": [], "validation": [], "test": records}

@@ -25,6 +25,7 @@ from scripts.datalists.sources.own_table import read_own_table, report_bad_ids
 from scripts.datalists.sources.tables import OWN_SPLIT, SourceFaults, folder_of, keep_present
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "ct"
 logger = logging.getLogger(__name__)
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")

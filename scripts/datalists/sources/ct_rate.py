@@ -43,6 +43,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "ct"
 logger = logging.getLogger(__name__)
 
 LABELS = (

@@ -39,7 +39,7 @@ from scripts.readers.film_dicom import DICOM_ENDINGS, is_dicom
 from scripts.readers.frame import STILL_ENDINGS
 from scripts.readers.video import VIDEO_ENDINGS, choose_frames, dicom_frame_count, is_video, probe_video, read_video_frames
 
-LABELS = read_domain("nasal").classes
+DOMAIN = "nasal"
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ _RECIPE = 1  # a new way of choosing frames is a new number
 def build(
     source_dir: str | Path,
     table: str | Path,
+    domain: str = DOMAIN,
     exam_column: str = "exam_id",
     patient_column: str = "patient_id",
     report_column: str = "report",
@@ -77,11 +78,12 @@ def build(
     Args:
         source_dir: folder of the images.
         table: table of the exams.
+        domain: what the exams are: the name of a domain, or the folder of your own.
         exam_column: its column with an id of each exam.
         patient_column: column with the patient, so that no patient is in two splits.
         report_column: column with the report.
         label_column: column with the diagnosis; a blank one is an exam without label.
-        labels: what the diagnoses mean, as in "normal=NOR,carcinoma=NPC"; NOR, BH and NPC need none.
+        labels: what the diagnoses mean, as in "normal=NOR,carcinoma=NPC"; the domain's own classes need none.
         site_column: column with the hospital.
         split_column: column with training (train), validation (val, valid) or test.
         images: where an exam's files are below `source_dir`: {exam} and {patient} stand for its ids, * for anything.
@@ -99,7 +101,7 @@ def build(
     """
     source_dir, path = folder_of(source_dir), folder_of(table)
     faults = SourceFaults("endoscopy", source_dir)
-    meanings = _meanings(labels, faults)
+    meanings = _meanings(labels, read_domain(domain).classes, faults)
     fractions = _fractions(shares, faults)
     if frame_seconds <= 0 or max_frames < 1:
         faults.add(source_dir, f"--frame_seconds {frame_seconds}, --max_frames {max_frames}", "give numbers above 0")
@@ -128,14 +130,14 @@ def build(
     return {split: [_record(entry) for entry in entries if entry["images"]] for split, entries in splits.items()}
 
 
-def _meanings(labels: tuple[str, ...], faults: SourceFaults) -> dict[str, str]:
+def _meanings(labels: tuple[str, ...], classes: tuple[str, ...], faults: SourceFaults) -> dict[str, str]:
     """Class by diagnosis, lower case."""
     labels = tuple(labels.split(",")) if isinstance(labels, str) else labels
     pairs = [tuple(part.strip() for part in text.rpartition("=")[::2]) for text in labels]
-    bad = [text for text, (name, label) in zip(labels, pairs, strict=True) if not name or label not in LABELS]
+    bad = [text for text, (name, label) in zip(labels, pairs, strict=True) if not name or label not in classes]
     if bad:
-        faults.add(faults.folder, "--labels not understood", f"write DIAGNOSIS=CLASS, a class of {', '.join(LABELS)}", bad)
-    return {label.casefold(): label for label in LABELS} | {name.casefold(): label for name, label in pairs}
+        faults.add(faults.folder, "--labels not understood", f"write DIAGNOSIS=CLASS, a class of {', '.join(classes)}", bad)
+    return {label.casefold(): label for label in classes} | {name.casefold(): label for name, label in pairs}
 
 
 def _fractions(shares: tuple, faults: SourceFaults) -> dict[str, float]:

@@ -28,6 +28,7 @@ from scripts.datalists.sources.tables import (
     report_unknown,
 )
 
+DOMAIN = "cxr"
 SPLITS = {"train": "training", "validate": "validation", "test": "test"}
 LABELS = (
     "Atelectasis",

@@ -17,6 +17,7 @@ import pandas as pd
 
 from scripts.datalists.sources.tables import SourceFaults, boxes_of, folder_of, keep_present, read_table, report_unknown
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("dicom_id", "category_name", "label_text", "path", "x", "y", "w", "h")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.tables import (
     SourceFaults,
     boxes_of,
@@ -30,6 +30,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 LABELS = (
@@ -186,6 +187,7 @@ def _record(name: str, labels: str, patient: str, image: str, boxes: dict[str, l
     record["labels"] = {label: int(label in named) for label in LABELS}
     if boxes:
         record["findings"] = [
-            {"label": label, "text": prompt_for(label.replace("_", " ")), "boxes": found} for label, found in boxes.items()
+            {"label": label, "text": read_domain(DOMAIN).phrase_for(label.replace("_", " ")), "boxes": found}
+            for label, found in boxes.items()
         ]
     return record

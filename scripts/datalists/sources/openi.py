@@ -37,6 +37,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 SECTIONS = ("comparison", "indication", "findings", "impression")

@@ -40,6 +40,7 @@ from scripts.datalists.sources.tables import (
 from scripts.files.atomic import atomic_path
 from scripts.files.read_error import ReadError
 
+DOMAIN = "ct"
 SPACING = 0.8
 """Millimetres between voxels, in every direction and every volume."""
 TABLES = {"training": "imgtrain", "validation": "imgvalid", "test": "imgtest"}

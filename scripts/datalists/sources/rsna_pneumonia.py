@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scripts.cases.prompts import prompt_for
+from scripts.cases.domain import read_domain
 from scripts.datalists.sources.tables import (
     OWN_SPLIT,
     SourceFaults,
@@ -33,6 +33,7 @@ from scripts.datalists.sources.tables import (
 )
 from scripts.datalists.splits import split_by_patient
 
+DOMAIN = "cxr"
 logger = logging.getLogger(__name__)
 
 CLASSES = ("Lung Opacity", "No Lung Opacity / Not Normal", "Normal")
@@ -84,7 +85,7 @@ def _record(film: str, images: Path, boxes: list | None, detailed_class: str, pa
     record = {"study_id": film, "patient_id": patient, "image": f"{images}/{film}.dcm"}
     record["labels"] = {"Pneumonia": int(boxes is not None), "Normal": int(detailed_class == "Normal")}
     if boxes is not None:
-        record["findings"] = [{"label": "Pneumonia", "text": prompt_for("Pneumonia"), "boxes": boxes}]
+        record["findings"] = [{"label": "Pneumonia", "text": read_domain(DOMAIN).phrase_for("Pneumonia"), "boxes": boxes}]
     return record
 
 

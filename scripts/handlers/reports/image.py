@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from ignite.engine import Engine, Events
 
-from scripts.engines.image_evaluator import finding_mask
 from scripts.figures.localization import grid_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
+from scripts.kinds.image import finding_mask
 from scripts.metrics.classification_summary import summarize_labels
 from scripts.metrics.localization_summary import summarize_phrases
 from scripts.readers.film import read_film

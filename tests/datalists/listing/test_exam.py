@@ -15,13 +15,13 @@ def touch(*files):
 
 def test_a_folder_of_images_is_an_exam_and_a_folder_of_folders_are_exams(tmp_path):
     touch(*(tmp_path / name for name in ("b/2.png", "b/1.JPG", "a/x.dcm", "a/notes.txt")))
-    assert [(r["exam_id"], [p.rsplit("/", 1)[1] for p in r["images"]]) for r in exam_records(tmp_path)] == [
+    assert [(r["exam_id"], [p.rsplit("/", 1)[1] for p in r["images"]]) for r in exam_records(tmp_path, "nasal")] == [
         ("a", ["x.dcm"]),
         ("b", ["1.JPG", "2.png"]),
     ]
-    (exam,) = exam_records(tmp_path / "b")
+    (exam,) = exam_records(tmp_path / "b", "nasal")
     assert (exam["exam_id"], exam["patient_id"], len(exam["images"])) == ("b", "b", 2)
-    (single,) = exam_records(tmp_path / "a" / "x.dcm")
+    (single,) = exam_records(tmp_path / "a" / "x.dcm", "nasal")
     assert single["exam_id"] == "x"
 
 
@@ -31,7 +31,7 @@ def test_the_folder_of_a_datalist_stands_for_it(tmp_path):
         {"exam_id": f"e{n}", "patient_id": f"p{n}", "images": [f"images/{n}.png"], "report": "Septum straight."} for n in (1, 2)
     ]
     save_datalist(tmp_path / "datalist.json", "nasal", {"test": records}, name="two")
-    assert [record["exam_id"] for record in exam_records(tmp_path)] == ["e1", "e2"]
+    assert [record["exam_id"] for record in exam_records(tmp_path, "nasal")] == ["e1", "e2"]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_the_folder_of_a_datalist_stands_for_it(tmp_path):
 def test_what_is_no_exam_is_refused(tmp_path, files, says):
     touch(*(tmp_path / name for name in files))
     with pytest.raises(UserError, match=says):
-        exam_records(tmp_path)
+        exam_records(tmp_path, "nasal")
     with pytest.raises(UserError, match="does not exist"):
-        exam_records(tmp_path / "nowhere")
+        exam_records(tmp_path / "nowhere", "nasal")

@@ -16,16 +16,16 @@ def folder(tmp_path):
 
 
 def test_one_film(folder):
-    assert image_records(folder / "b.png") == [{"study_id": "b", "patient_id": "b", "image": str(folder / "b.png")}]
-    assert image_records(str(folder / "notes.txt"))[0]["study_id"] == "notes"  # named on purpose: the reader judges it
+    assert image_records(folder / "b.png", "cxr") == [{"study_id": "b", "patient_id": "b", "image": str(folder / "b.png")}]
+    assert image_records(str(folder / "notes.txt"), "cxr")[0]["study_id"] == "notes"  # named on purpose: the reader judges it
 
 
 def test_a_folder(folder, monkeypatch):
     names = ["a.PNG", "a.dcm", "b.png", "d.jpeg", "deep/er/c.jpg", "e.dicom"]
     expected = [{"study_id": name, "patient_id": name, "image": str(folder / name)} for name in names]
-    assert image_records(folder) == expected
+    assert image_records(folder, "cxr") == expected
     monkeypatch.chdir(folder.parent)
-    assert image_records("films") == expected  # paths hold wherever the command was given
+    assert image_records("films", "cxr") == expected  # paths hold wherever the command was given
 
 
 def test_a_datalist_gives_the_films_of_all_its_splits(folder):
@@ -34,21 +34,21 @@ def test_a_datalist_gives_the_films_of_all_its_splits(folder):
 
     splits = {"training": [record(1, report="Clear.")], "validation": [record(2)], "test": [record(3), record(4)]}
     save_datalist(folder / "list.json", "cxr", splits)
-    assert image_records(folder / "list.json") == [record for split in splits.values() for record in split]
+    assert image_records(folder / "list.json", "cxr") == [record for split in splits.values() for record in split]
 
 
 def test_a_datalist_of_another_task_is_refused(folder):
     exam = {"exam_id": "e1", "patient_id": "p1", "images": [str(folder / "b.png")], "report": "Turbinates normal."}
     save_datalist(folder / "list.json", "nasal", {"training": [exam]})
-    with pytest.raises(UserError, match=r"list\.json is a datalist of task 'nasal': give one of task 'cxr'"):
-        image_records(folder / "list.json")
+    with pytest.raises(UserError, match=r"list\.json is a datalist of domain 'nasal': give one of 'cxr'"):
+        image_records(folder / "list.json", "cxr")
 
 
 def test_nothing_there(folder):
-    with pytest.raises(UserError, match=r"gone does not exist: give a film, a folder of films, or a datalist"):
-        image_records(folder / "gone")
+    with pytest.raises(UserError, match=r"gone does not exist: give an image, a folder of images, or a datalist"):
+        image_records(folder / "gone", "cxr")
     with pytest.raises(UserError, match=r"gone\.json.* cannot be opened"):
-        image_records(folder / "gone.json")
+        image_records(folder / "gone.json", "cxr")
     (folder / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty holds no film: looked for \.png, \.jpg"):
-        image_records(folder / "empty")
+    with pytest.raises(UserError, match=r"empty holds no image of chest films: looked for \.png, \.jpg"):
+        image_records(folder / "empty", "cxr")

@@ -81,7 +81,7 @@ def test_the_command_line_writes_a_datalist_without_faults(hospital, tmp_path, m
     monkeypatch.setattr("sys.argv", list(map(str, command)))
     assert main() == 0, capsys.readouterr().err
     assert check_datalist(output, progress=False) == []
-    assert load_datalist(output).task == "nasal" and "no fault in 10 records" in capsys.readouterr().out
+    assert load_datalist(output).domain.name == "nasal" and "no fault in 10 records" in capsys.readouterr().out
 
 
 def test_a_table_with_other_columns_and_patterns_by_patient_or_prefix(tmp_path, table):

@@ -77,7 +77,7 @@ def test_volumes_submitted_unedited_come_back_voxel_by_voxel(names, scans, clien
         assert np.array_equal(np.asarray(mask.dataobj), oriented(lesion(number), np.eye(4), AXES[name])[0])
         outlined = nib.load(record["anatomy_mask"])
         assert mask.shape == outlined.shape and np.abs(mask.affine - outlined.affine).max() < 1e-4
-    taken = volume_records(datalist)
+    taken = volume_records(datalist, "ct")
     assert {record["volume_id"] for record in taken} == set(names) and all(record["anatomy_mask"] for record in taken)
 
 

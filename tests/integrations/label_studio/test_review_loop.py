@@ -26,8 +26,8 @@ REVIEWED, CORRECTED = 40, 4
 
 def decided(case: dict) -> str:
     """The class that the model has decided on."""
-    classes = [finding for finding in case["findings"] if finding["image_index"] is None]
-    return max(classes, key=lambda finding: finding["probability"])["label"]
+    classes = [finding for finding in case["findings"] if finding.image_index is None]
+    return max(classes, key=lambda finding: finding.probability).label
 
 
 def review(client, task: dict, diagnosis: str | None) -> None:

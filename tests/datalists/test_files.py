@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scripts.datalists import file_faults as datalist_files
 from scripts.datalists.datalist import check_datalist
+from scripts.datalists.files import image as image_files
 from scripts.predictions.masks import read_mask, write_mask
 from scripts.readers.film import ReadError
 
@@ -34,9 +34,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def check(folder, task, *records, **options) -> list[tuple[str, str, str]]:
+def check(folder, domain, *records, **options) -> list[tuple[str, str, str]]:
     path = folder / "datalist.json"
-    path.write_text(json.dumps({"task": task, "test": list(records)}))
+    path.write_text(json.dumps({"domain": domain, "test": list(records)}))
     found = check_datalist(path, progress=False, **options)
     assert all(fault.file == str(path) and "\n" not in str(fault) for fault in found)
     return [(fault.kind, fault.record, fault.key) for fault in found]
@@ -102,7 +102,7 @@ def test_a_reader_that_fails_in_its_own_words_does_not_end_the_check(folder, mon
     def read(path):
         raise ZeroDivisionError("odd header") if path.name == "cut.png" else ReadError(path, "a reason")
 
-    monkeypatch.setattr(datalist_files, "read_film", read)
+    monkeypatch.setattr(image_files, "read_image", lambda path, domain: read(path))
     check(folder, "cxr", film(1, image="cut.png"), film(2))
     reasons = [fault.reason for fault in check_datalist(folder / "datalist.json")]
     assert reasons == ["cannot be read (ZeroDivisionError: odd header)", "a reason"]
