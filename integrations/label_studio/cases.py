@@ -62,7 +62,8 @@ def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> l
     for what, values in (("tasks", {case["task"] for case in cases}), ("models", {version_of(case["model"]) for case in cases})):
         if len(values) > 1:
             raise LabelStudioError(
-                f"the predictions are of several {what} ({', '.join(sorted(values))}); push each in a go of its own"
+                f"the predictions are of several {what} ({', '.join(sorted(values))}): put those of each into a folder of its "
+                "own and push the folders one by one"
             )
     if not cases:
         raise LabelStudioError("there is no case in the predictions; run the inference on some")

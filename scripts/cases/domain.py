@@ -33,9 +33,9 @@ class PageTexts(BaseModel):
 class Domain(BaseModel):
     """What a domain's `domain.json` says.
 
-        domain = read_domain("cxr")
-        domain.kind  # "image"
-        domain.phrase_for("Edema")  # "Findings suggesting Edema."
+        chest = read_domain(name="cxr")
+        chest.kind  # "image"
+        chest.phrase_for("Edema")  # "Findings suggesting Edema."
 
     Attributes:
         name: of the folder.
@@ -50,6 +50,7 @@ class Domain(BaseModel):
         normal_statements: sentences that describe no lesion: an evaluation asks for them, and a region for one is false.
         regions: names of the regions that sentences and images belong to, in the order of their numbers; empty for none.
         classes: names of the classes of a case as a whole, in the order of their numbers; empty for none.
+        screening_tasks: by name, which of `classes` each class of a screening holds; of two the second is the one screened for.
         tables: further files or folders of the domain, by what they hold ("anatomies", "parts").
         page: words on the expert's page.
     """
@@ -68,6 +69,7 @@ class Domain(BaseModel):
     normal_statements: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    screening_tasks: dict[str, dict[str, tuple[str, ...]]] = {}
     tables: dict[str, str] = {}
     page: PageTexts = PageTexts()
 
@@ -129,15 +131,13 @@ def known_domains() -> tuple[str, ...]:
     return tuple(sorted(file.parent.name for file in DOMAINS.glob("*/domain.json")))
 
 
-def read_domain(name_or_folder: "str | Path | Domain") -> Domain:
+def read_domain(name: "str | Path | Domain") -> Domain:
     """Read a domain by the name of one that ships, or by its folder.
 
     Raises:
         DomainError: no such domain (the known ones are listed), or a faulty `domain.json`, all faults at once.
     """
-    if isinstance(name_or_folder, Domain):
-        return name_or_folder
-    return _read(str(name_or_folder))
+    return name if isinstance(name, Domain) else _read(str(name))
 
 
 @functools.lru_cache(maxsize=64)

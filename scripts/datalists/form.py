@@ -21,13 +21,17 @@ def form_faults(path: str | Path, content: Any) -> list[Fault]:
     if not isinstance(content, dict):
         notes.wrong_type("", content, 'an object with "domain" and the lists "training", "validation" or "test"')
         return notes.faults
+    if "task" in content and "domain" not in content:
+        hint = f'write "domain", one of {", ".join(known_domains())}'
+        notes.add("unknown key", "task", content["task"], 'is called "domain" now', hint)
+        return notes.faults
     domain = _domain(notes, path, content)
     for key, value in content.items():
         if key in ABOUT and not isinstance(value, str):
             notes.wrong_type(key, value, "text")
         elif key in SPLITS:
             _check_split(notes, key, value)
-        elif key not in (*ABOUT, "task"):
+        elif key not in ABOUT:
             notes.add("unknown key", key or '""', MISSING, *unknown(key, (*ABOUT, *SPLITS)))
     if not content.keys() & set(SPLITS):
         notes.add("empty split", "", MISSING, "holds no records", f"add at least one of {', '.join(SPLITS)}")
@@ -77,10 +81,8 @@ def kind_in(path: str | Path, content: dict) -> Kind | None:
 
 
 def _domain(notes: ErrorCollector, path: str | Path, content: dict) -> Domain | None:
-    known = ", ".join(known_domains())
-    if "task" in content:
-        notes.add("unknown key", "task", content["task"], 'is called "domain" now', f'write "domain", one of {known}')
-    elif "domain" not in content:
+    if "domain" not in content:
+        known = ", ".join(known_domains())
         notes.add("unknown domain", "domain", MISSING, "is required and not there", f"add one of {known}, or your own's folder")
     try:
         return domain_of(path, content)
@@ -114,7 +116,7 @@ def _repeated(path: str | Path, content: dict, kind: Kind) -> list[Fault]:
         if isinstance(case, str) and case.strip():
             first = seen.setdefault(case, (split, positions[split]))
             if first != (split, positions[split]):
-                reason = f"stands at {first[0]}[{first[1]}] already"
+                reason = f"is also the id of {first[0]}[{first[1]}]"
                 hint = f"this is {split}[{positions[split]}]: give every case an id of its own, or take one out"
                 notes.add("duplicate id", kind.id_key, case, reason, hint)
         if isinstance(patient, str) and patient.strip():

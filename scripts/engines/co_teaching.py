@@ -19,8 +19,8 @@ class CoTeaching(nn.Module):
     own; the copies read without dropout. A network does not teach itself, so its mistakes do not confirm themselves (Han et al.,
     arXiv 1804.06872). `scripts.losses.FVLMLoss` makes the targets.
 
-    In training it gives the first network's outputs and `CoTeachingOutputs`; in evaluation it is the first network, which is the one to
-    keep. A step costs as much as two steps and two forward passes.
+    In training it gives the first network's outputs and `CoTeachingOutputs`; in evaluation it is the first network, which is the
+    one to keep. A step costs as much as two steps and two forward passes.
 
     Args:
         network: the network to keep, whose forward gives `AnatomyEmbeddings` and `AnatomyTexts`.
@@ -44,7 +44,7 @@ class CoTeaching(nn.Module):
         return self
 
     def forward(self, images: Tensor, **inputs: Tensor) -> tuple:
-        """What the network gives for a batch, and in training the `CoTeachingOutputs` of the pair; the copies follow before they teach."""
+        """The network's outputs, and in training the pair's `CoTeachingOutputs`; the copies follow before they teach."""
         if not self.training:
             return self.network(images, **inputs)
         with torch.no_grad():

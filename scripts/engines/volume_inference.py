@@ -25,8 +25,8 @@ class VolumeInference(Evaluator):
 
     Args:
         device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate` whose cases hold image, anatomy_mask, `prepared_affine`,
-            `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
+        val_data_loader: gives batches of `scripts.loading.PassThroughCollate` whose cases hold image, anatomy_mask,
+            `prepared_affine`, `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
         classifier: answers findings with scores and evidence.
         calibration: probabilities and thresholds.
         writer: receives the predictions; they stand in its folder when the run has ended well.

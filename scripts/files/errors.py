@@ -30,3 +30,13 @@ class PredictionError(UserError):
 
 class TooManyRejected(UserError):
     """More cases failed than the configured share."""
+
+
+def refuse_old_word(old: str, value: object, new: str) -> None:
+    """Refuse a value under a config key's old word, which would otherwise change nothing; None passes.
+
+    Raises:
+        UserError: a value is given; the message names the new word.
+    """
+    if value is not None:
+        raise UserError(f"{old} is called {new} now: give --{new} instead of --{old}")

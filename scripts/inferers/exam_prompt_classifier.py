@@ -15,7 +15,7 @@ from scripts.networks import ExamEmbeddings
 class ExamPromptClassifier:
     """Zero-shot answers to prompts that were encoded once.
 
-        findings = ExamPromptClassifier(localizer, read_prompts("nasal"), classes=["NOR", "BH", "NPC"])
+        findings = ExamPromptClassifier(localizer, read_prompts("nasal", "nasal"), classes=["NOR", "BH", "NPC"])
         findings.diagnosis(exams), findings.scores(exams)
 
     Args:

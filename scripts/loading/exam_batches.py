@@ -9,18 +9,21 @@ from monai.transforms import MapTransform, Randomizable
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from scripts.cases.domain import Domain
 from scripts.loading.dataset import split_rejected
 from scripts.reports.exams.lexicon import ExamLexicon
-from scripts.reports.exams.reports import ExamSentence, exam_sentences
+from scripts.reports.exams.reports import exam_sentences
+from scripts.reports.statements import Statement
 from scripts.reports.tokens.text_tokenizer import TextTokenizer
 
 
 class ExamSentencesd(MapTransform, Randomizable):
-    """Take an exam's report apart: adds `sentences`, a list of `ExamSentence`.
+    """Take an exam's report apart: adds `sentences`, a list of `Statement`.
 
     Args:
+        domain: name or folder of the exams' domain.
+        lexicons: languages of the domain or files, the words to read reports by, see `ExamLexicon.load`.
         keys: where the report stands.
-        lexicon: words to read it by, see `ExamLexicon.load`.
         keep_impression: whether the sentences of the impression, which tell the diagnosis, are among them.
         drop_chance: how often each sentence is left out, in [0, 1); one always stays. 0, for validation.
         shuffle: whether the order is drawn anew every time.
@@ -31,8 +34,9 @@ class ExamSentencesd(MapTransform, Randomizable):
 
     def __init__(
         self,
+        domain: str | Path | Domain,
+        lexicons: str | Path | Sequence[str | Path],
         keys: str = "report",
-        lexicon: str | Path | Sequence[str | Path] = "nasal_en",
         keep_impression: bool = False,
         drop_chance: float = 0.0,
         shuffle: bool = False,
@@ -40,12 +44,12 @@ class ExamSentencesd(MapTransform, Randomizable):
         if not 0 <= drop_chance < 1:
             raise ValueError(f"drop_chance must be at least 0 and below 1, got {drop_chance}")
         super().__init__(keys)
-        self.lexicon = ExamLexicon.load(lexicon)
+        self.lexicon = ExamLexicon.load(lexicons, domain)
         self.keep_impression = keep_impression
         self.drop_chance = drop_chance
         self.shuffle = shuffle
         # Reading a report takes as long as loading an exam's pictures from their cache.
-        self._read: dict[str, list[ExamSentence]] = {}
+        self._read: dict[str, list[Statement]] = {}
 
     def randomize(self, data: Any = None) -> None:
         """Nothing to prepare: what is drawn depends on the number of sentences."""
@@ -63,7 +67,7 @@ class ExamSentencesd(MapTransform, Randomizable):
             item["sentences"] = self._shuffle_and_drop(sentences)
         return item
 
-    def _shuffle_and_drop(self, sentences: list[ExamSentence]) -> list[ExamSentence]:
+    def _shuffle_and_drop(self, sentences: list[Statement]) -> list[Statement]:
         # The same number of draws whatever they decide.
         order, chances = self.R.permutation(len(sentences)), self.R.random(len(sentences))
         kept = [index for index in order if chances[index] >= self.drop_chance] or [order[0]]
@@ -77,8 +81,9 @@ class ExamCollate:
         tokenizer: turns texts into tokens.
 
     Returns (when called): images [V, 3, S, S] of all exams; inputs (what `NasVLM` takes): image_index [B, N] into V, tokens and
-    attention_mask [T, L], sentence_index [B, R] into T, sentence_region [B, R], the position in `REGIONS`, and statement_id
-    [B, R], the number of the statement, all int64 and -1 for padding, the last two also where nothing is known; case_ids, rejected.
+    attention_mask [T, L], sentence_index [B, R] into T, sentence_region [B, R], the position among the domain's regions, and
+    statement_id [B, R], the number of the statement, all int64 and -1 for padding, the last two also where nothing is known;
+    case_ids, rejected.
     A batch without any good case holds `case_ids` and `rejected` only.
     """
 
@@ -90,7 +95,7 @@ class ExamCollate:
         if not items:
             return batch
         images, image_index = join_images([item["images"] for item in items])
-        told: list[list[ExamSentence]] = [item["sentences"] for item in items]
+        told: list[list[Statement]] = [item["sentences"] for item in items]
         different = list(dict.fromkeys(sentence.text for sentences in told for sentence in sentences))
         index = {text: number for number, text in enumerate(different)}
         inputs = {

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from scripts.cases.domain import read_domain
+from scripts.cases.domain import Domain, read_domain
 from scripts.datalists.datalist import Datalist
 from scripts.files.errors import UserError
 from scripts.loading.dataset import split_rejected
 from scripts.loading.exam_batches import join_images
-
-LABELS = read_domain("nasal").classes
 
 
 @dataclass(frozen=True)
@@ -28,36 +27,31 @@ class ScreeningTask:
     class_of: dict[str, int]
 
 
-TASKS = {
-    "three_class": ScreeningTask(LABELS, {"NOR": 0, "BH": 1, "NPC": 2}),
-    "nor_vs_rest": ScreeningTask(("NOR", "BH or NPC"), {"NOR": 0, "BH": 1, "NPC": 1}),
-    "npc_vs_rest": ScreeningTask(("NOR or BH", "NPC"), {"NOR": 0, "BH": 0, "NPC": 1}),
-}
-
-
-def screening_task(name: str) -> ScreeningTask:
-    """A task by its name.
+def screening_task(name: str, domain: str | Path | Domain) -> ScreeningTask:
+    """A screening that the domain knows, by its name.
 
     Raises:
         UserError: another name.
     """
-    if name not in TASKS:
-        raise UserError(f"screening_task must be {', '.join(TASKS)}, got '{name}'")
-    return TASKS[name]
+    tasks = read_domain(domain).screening_tasks
+    if name not in tasks:
+        raise UserError(f"screening_task must be {', '.join(tasks)}, got '{name}'")
+    class_of = {label: number for number, labels in enumerate(tasks[name].values()) for label in labels}
+    return ScreeningTask(tuple(tasks[name]), class_of)
 
 
 def exam_class_records(cases: Datalist, split: str, task: ScreeningTask, held_out_sites: Sequence[str] = ()) -> list[dict]:
     """Exams of a split whose class is known, those of held-out sites left out of all but the test split.
 
     Raises:
-        UserError: a label that is none of NOR, BH, NPC (all such exams are named), or no exam left of some class in
+        UserError: a label that is none of the task's (all such exams are named), or no exam left of some class in
             another split than the test, whose figures are then not defined where they need that class.
     """
     records = [record for record in cases.split(split) if "label" in record]
     strange = [f"{record['exam_id']} ({record['label']})" for record in records if record["label"] not in task.class_of]
     if strange:
         raise UserError(
-            f"{cases.path}: {len(strange)} exams of {split} have a label that is none of {', '.join(LABELS)}: "
+            f"{cases.path}: {len(strange)} exams of {split} have a label that is none of {', '.join(task.class_of)}: "
             f"{', '.join(strange[:20])}. Correct the labels, or take them out of the records"
         )
     if split == "test":

@@ -141,7 +141,7 @@ def prepare_datalist(
     if cases.kind.name != "volume":
         raise UserError(f"{datalist} is a datalist of {cases.domain.title}: give one of volumes")
     segmenter = _segmenter(label_table) if segment else None
-    table, structures = AnatomyTable.load(anatomies), read_label_table(label_table)
+    table, structures = AnatomyTable.load(anatomies, cases.domain), read_label_table(label_table, cases.domain)
     lookup = table.lookup(structures)
     decompose = LanguageModelDecomposer(language_model) if language_model is not None else None
     folder, asks = Path(output).absolute(), decompose is not None

@@ -34,7 +34,7 @@ class LanguageModelDecomposer:
     """Does what `decompose_report` does, with a language model as the judge of each sentence.
 
         decompose = LanguageModelDecomposer("models/instruct")
-        texts = decompose(report, AnatomyTable.load("wide"))
+        texts = decompose(report, AnatomyTable.load("wide", "ct"))
 
     The model names anatomies by sentence, and is never asked for text: every word of the result is the report's own. Decoding is
     greedy, so that the same report gives the same answer. Where an answer cannot be used, the report is taken apart by words

@@ -1,29 +1,49 @@
-"""Which phrases of a report can be pointed at: those that say a finding is there, not those that say it is not."""
+"""Which phrases can be pointed at: those that say a finding is there, not those that say it is not."""
 
 import functools
 import itertools
-import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated
 
-from scripts.cases.domain import DOMAINS
+from pydantic import AfterValidator
+
+from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text
+from scripts.files.validation import StrictModel
+from scripts.reports.exams.lexicon import ExamLexicon
+from scripts.reports.exams.reports import text_statements
+from scripts.reports.matcher import WordMatcher
+from scripts.reports.negation import Scopes, Tag
 from scripts.reports.sections import fold_ascii
+from scripts.reports.statements import Polarity
+from scripts.reports.tables import LexiconError, read_json, read_table
 
-Polarity = Literal["present", "negated", "normal", "uncertain"]
-Cue = tuple[str, ...]
-
-CXR_LEXICON = DOMAINS / "cxr" / "lexicon.json"
+_HINT = "give the path of a JSON file in the form of scripts/domains/cxr/lexicon.json"
 _PUNCTUATION = frozenset(",.;()")
+_DECIDING: tuple[Polarity, ...] = ("present", "uncertain", "negated", "normal")
+"""A phrase of several clauses says what the first of these says that any of them says."""
+_REASONS = {
+    "present": "states a finding",
+    "uncertain": "suspects a finding",
+    "negated": "denies a finding",
+    "normal": "describes a normal or unchanged state",
+}
 
 
-@dataclass(frozen=True)
-class PhraseLexicon:
+def _in_plain_form(text: str) -> str:
+    """Lower-case ASCII with single spaces; a decimal point is written "_", so that a number is one word."""
+    return re.sub(r"(?<=\d)\.(?=\d)", "_", " ".join(fold_ascii(text).lower().split()))
+
+
+_Entries = list[Annotated[Text, AfterValidator(_in_plain_form)]]
+
+
+class PhraseLexicon(StrictModel):
     """Words that decide a phrase's polarity; each field is a key of the JSON file, a list of words or phrases.
 
-    A last word ending in "*" stands for all its endings. Where several entries fit, the longest wins ("no change in"
-    over "no").
+    A word ending in "*" stands for all its endings. Where several entries fit, the longest wins ("no change in" over "no").
 
     Attributes:
         findings: what can be seen in an image when it is there.
@@ -36,48 +56,104 @@ class PhraseLexicon:
         new_finding: words that begin a new finding after a comma, "and" or "with", and so end the reach too.
     """
 
-    findings: tuple[Cue, ...]
-    negation_before: tuple[Cue, ...]
-    negation_after: tuple[Cue, ...]
-    not_negation: tuple[Cue, ...]
-    unchanged: tuple[Cue, ...]
-    uncertain_before: tuple[Cue, ...]
-    uncertain_after: tuple[Cue, ...]
-    normal: tuple[Cue, ...]
-    clause_breaks: tuple[Cue, ...]
-    new_finding: tuple[Cue, ...]
+    findings: _Entries
+    negation_before: _Entries
+    negation_after: _Entries
+    not_negation: _Entries
+    unchanged: _Entries
+    uncertain_before: _Entries
+    uncertain_after: _Entries
+    normal: _Entries
+    clause_breaks: _Entries
+    new_finding: _Entries
 
     @classmethod
     def load(cls, path: str | Path) -> "PhraseLexicon":
         """Read a lexicon; `scripts/domains/cxr/lexicon.json` is the model for others.
 
         Raises:
-            ValueError: keys missing or unknown, or a value that is not a list of non-empty strings (all faults are
-                named).
+            LexiconError: no such file, keys missing or unknown, or a value that is not a list of words; all faults at once.
         """
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        names = [field.name for field in fields(cls)]
-        faults = [f"{key}: missing" for key in names if key not in data]
-        faults += [f"{key}: unknown" for key in data if key not in names]
-        faults += [
-            f"{key}: must be a list of words, got {value!r:.60}"
-            for key, value in data.items()
-            if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value)
-        ]
-        if faults:
-            raise ValueError(f"lexicon {path}: {'; '.join(faults)}; the keys are {', '.join(names)}")
-        return cls(**{key: tuple(tuple(cue.lower().split()) for cue in data[key]) for key in names})
+        return read_table(Path(path), cls, "lexicon", _HINT, LexiconError)
+
+    def can_read(self, text: str) -> bool:
+        """Whether a text has a word, in letters of the alphabet or digits."""
+        return any(word not in _PUNCTUATION for word in _words(text))
+
+    @functools.cached_property
+    def matcher(self) -> WordMatcher:
+        """Finds all entries but those of `new_finding`; they mean their kind."""
+        kinds: dict[str, set[str]] = {}
+        for kind in type(self).model_fields:
+            for entry in getattr(self, kind) if kind != "new_finding" else ():
+                kinds.setdefault(entry, set()).add(kind)
+        return WordMatcher(kinds)
+
+    @functools.cached_property
+    def openings(self) -> WordMatcher:
+        """Finds the words of `new_finding`."""
+        return WordMatcher(dict.fromkeys(self.new_finding))
 
 
-class _Tag(NamedTuple):
-    """A lexicon entry found in a phrase: words [start, end)."""
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a phrase can be pointed at, and why.
 
-    start: int
-    end: int
-    kinds: frozenset[str]
+    Attributes:
+        groundable: whether it states or suspects a finding.
+        polarity: what it says; None where it is not understood.
+        reason: in words.
+    """
+
+    groundable: bool
+    polarity: Polarity | None
+    reason: str
 
 
-def phrase_polarity(phrase: str, lexicon: str | Path = CXR_LEXICON) -> Polarity:
+def judge_phrase(phrase: str, domain: str | Path | Domain) -> Judgement:
+    """Judge whether a phrase can be pointed at, by the lexicons of a domain in all its languages.
+
+        judge_phrase("Smooth nasopharynx.", "nasal")  # not groundable: describes a normal or unchanged state
+
+    A phrase in the script of a lexicon that knows none of its words counts as a finding that the lexicon does not list. One that no
+    lexicon can read is not understood, and not pointed at.
+
+    Args:
+        phrase: a phrase or sentence, in any case.
+        domain: name or folder of the domain, or itself.
+
+    Raises:
+        DomainError: no such domain.
+        LexiconError: a faulty lexicon.
+    """
+    domain = read_domain(domain)
+    readable = False
+    for lexicon in domain_lexicons(str(domain.folder)):
+        polarity = polarity_by(phrase, lexicon)
+        if polarity is not None:
+            return Judgement(polarity in ("present", "uncertain"), polarity, _REASONS[polarity])
+        readable = readable or lexicon.can_read(phrase)
+    if readable:
+        return Judgement(True, "present", "holds no word that the lexicon knows: taken for a finding that it does not list")
+    languages = ", ".join(domain.lexicons)
+    return Judgement(False, None, f"not understood: no word in a language of domain {domain.name} ({languages})")
+
+
+@functools.lru_cache(maxsize=16)
+def domain_lexicons(folder: str) -> tuple[PhraseLexicon | ExamLexicon, ...]:
+    """The lexicons of the domain in a folder; those that name regions and findings are joined to one, which comes last.
+
+    Raises:
+        LexiconError: a faulty lexicon.
+    """
+    domain = read_domain(folder)
+    named = [language for language in domain.lexicons if _names_findings(domain.lexicon(language))]
+    others = [language for language in domain.lexicons if language not in named]
+    found = tuple(PhraseLexicon.load(domain.lexicon(language)) for language in others)
+    return (*found, ExamLexicon.load(named, domain)) if named else found
+
+
+def phrase_polarity(phrase: str, lexicon: PhraseLexicon) -> Polarity:
     """Judge whether a phrase says that a finding is there.
 
     Rules in the manner of NegEx (Chapman et al., J Biomed Inform 34:301-310, 2001): a negation or a doubt reaches the
@@ -87,100 +163,73 @@ def phrase_polarity(phrase: str, lexicon: str | Path = CXR_LEXICON) -> Polarity:
 
     Args:
         phrase: a phrase or sentence, in any case.
-        lexicon: JSON file of words, see `PhraseLexicon`.
+        lexicon: words.
 
     Returns:
         "present" when any finding is stated, or the phrase holds nothing the lexicon knows; else "uncertain" when any
         is in doubt; else "negated" when any is denied; else "normal" (a normal or unchanged anatomy without a finding).
 
     Raises:
-        ValueError: a phrase without a word, or a faulty lexicon.
+        ValueError: a phrase without a word.
     """
-    words = re.findall(
+    if not lexicon.can_read(phrase):
+        raise ValueError(
+            f"the phrase {phrase!r} holds no word that can be read, so nothing says whether it states or denies a finding"
+        )
+    return polarity_by(phrase, lexicon) or "present"
+
+
+def _names_findings(path: Path) -> bool:
+    """Whether a lexicon is of the form that names its findings (`ExamLexicon`), not that of lists alone (`PhraseLexicon`)."""
+    content = read_json(path, "lexicon", _HINT, LexiconError)
+    return isinstance(content, dict) and not isinstance(content.get("findings"), list)
+
+
+def polarity_by(phrase: str, lexicon: PhraseLexicon | ExamLexicon) -> Polarity | None:
+    """What a phrase says by one lexicon, None where the lexicon knows nothing of it that decides."""
+    if isinstance(lexicon, ExamLexicon):
+        said = {statement.polarity for statement in text_statements(phrase, lexicon)}
+    else:
+        said = {_clause_polarity(clause) for clause in _clauses(_words(phrase), lexicon)}
+    return next((polarity for polarity in _DECIDING if polarity in said), None)
+
+
+def _words(phrase: str) -> list[str]:
+    """Words and punctuation of a phrase, one by one, in the form of `_in_plain_form`."""
+    written = re.findall(
         r"[a-z0-9_]+(?:\.\d+)?|[,.;()]", fold_ascii(phrase).lower().replace("can't", "cannot").replace("n't", " not")
     )
-    if not any(word not in _PUNCTUATION for word in words):
-        raise ValueError(f"a phrase without a word has no polarity: {phrase!r}")
-    known = _load_cached(Path(lexicon))
-    verdicts = {_clause_polarity(clause) for clause in _clauses(words, _find(words, known), known)}
-    for verdict in ("present", "uncertain", "negated", "normal"):
-        if verdict in verdicts:
-            return verdict
-    return "present"
+    return [word if len(word) == 1 else word.replace(".", "_") for word in written]
 
 
-def is_groundable(phrase: str, lexicon: str | Path = CXR_LEXICON) -> bool:
-    """Whether the phrase can be pointed at: a finding stated or suspected, not one denied, nor a normal anatomy.
+def _clauses(words: list[str], lexicon: PhraseLexicon) -> list[Scopes]:
+    """The phrase's tags, clause by clause."""
+    text = " ".join(words)
+    tags = [Tag(m.start, m.end, frozenset().union(*m.meanings)) for m in lexicon.matcher.matches(text)]
+    breaks = [tag.start for tag in tags if "clause_breaks" in tag.kinds]
+    start = 0
+    for position, word in enumerate(words):
+        if word in (".", ";") or _opens_finding(words[position:], lexicon):
+            breaks.append(start)
+        start += len(word) + 1
+    return [Scopes(clause, ()) for clause in Scopes(tags, breaks).clauses()]
 
-    Arguments and errors as for `phrase_polarity`.
-    """
-    return phrase_polarity(phrase, lexicon) in ("present", "uncertain")
 
-
-@functools.lru_cache(maxsize=8)
-def _load_cached(path: Path) -> PhraseLexicon:
-    return PhraseLexicon.load(path)
-
-
-def _fits(cue: Cue, words: list[str], start: int) -> bool:
-    if start + len(cue) > len(words):
+def _opens_finding(words: list[str], lexicon: PhraseLexicon) -> bool:
+    """Whether the comma, "and" or "with" that words begin with ends one statement and begins a finding of its own."""
+    if words[0] not in (",", "and", "with"):
         return False
-    return all(
-        word.startswith(part[:-1]) if part.endswith("*") else word == part
-        for part, word in zip(cue, words[start : start + len(cue)], strict=True)
-    )
-
-
-def _find(words: list[str], lexicon: PhraseLexicon) -> list[_Tag]:
-    """All entries in the phrase from left to right, the longest at each place; `new_finding` words left out."""
-    kinds = [field.name for field in fields(lexicon) if field.name != "new_finding"]
-    tags, position = [], 0
-    while position < len(words):
-        found: dict[str, int] = {}
-        for kind in kinds:
-            lengths = [len(cue) for cue in getattr(lexicon, kind) if _fits(cue, words, position)]
-            if lengths:
-                found[kind] = max(lengths)
-        if found:
-            longest = max(found.values())
-            tags.append(_Tag(position, position + longest, frozenset(k for k, size in found.items() if size == longest)))
-        position += max(found.values(), default=1)
-    return tags
-
-
-def _clauses(words: list[str], tags: list[_Tag], lexicon: PhraseLexicon) -> list[list[_Tag]]:
-    """The tags clause by clause."""
-    breaks = {position for position, word in enumerate(words) if word in (".", ";") or _opens_finding(words, position, lexicon)}
-    breaks |= {tag.start for tag in tags if "clause_breaks" in tag.kinds}
-    edges = [0, *sorted(breaks), len(words)]
-    return [[tag for tag in tags if start <= tag.start < end] for start, end in itertools.pairwise(edges)]
-
-
-def _opens_finding(words: list[str], position: int, lexicon: PhraseLexicon) -> bool:
-    """Whether the comma, "and" or "with" at a position ends one statement and begins a finding of its own."""
-    if words[position] not in (",", "and", "with"):
-        return False
-    start = position + 1
-    if words[position] == "," and words[start : start + 1] in (["and"], ["with"]):
-        start += 1
-    if not any(_fits(cue, words, start) for cue in lexicon.new_finding):
+    start = 2 if words[0] == "," and words[1:2] in (["and"], ["with"]) else 1
+    if not lexicon.openings.fits_at(" ".join(words[start:])):
         return False
     rest = itertools.takewhile(lambda word: word not in (".", ";", "but", "except"), words[start:])
     return not {"or", "nor"} & set(rest)  # "no mass, large effusion, or edema" is one enumeration
 
 
-def _clause_polarity(tags: list[_Tag]) -> Polarity | None:
+def _clause_polarity(clause: Scopes) -> Polarity | None:
     """One clause's verdict; None where it holds nothing that decides."""
-    kinds = set().union(*(tag.kinds for tag in tags))
-    findings = [tag for tag in tags if "findings" in tag.kinds]
-    states = set()
-    for finding in findings:
-        if any(_reaches(tag, finding, "negation", findings) for tag in tags):
-            states.add("negated")
-        elif any(_reaches(tag, finding, "uncertain", findings) for tag in tags):
-            states.add("uncertain")
-        else:
-            states.add("present")
+    kinds = set().union(*(tag.kinds for tag in clause.tags))
+    states = {clause.state(tag) for tag in clause.tags if "findings" in tag.kinds}
     for state in ("present", "uncertain", "negated"):
         if state in states:
             return state
@@ -191,10 +240,6 @@ def _clause_polarity(tags: list[_Tag]) -> Polarity | None:
     return "uncertain" if kinds & {"uncertain_before", "uncertain_after"} else None
 
 
-def _reaches(tag: _Tag, finding: _Tag, what: str, findings: list[_Tag]) -> bool:
-    """Whether a negation or doubt (`what`) applies to a finding of its clause."""
-    forward, backward = f"{what}_before" in tag.kinds, f"{what}_after" in tag.kinds
-    if forward and backward:  # "resolved effusion", "effusion resolved": backward where there is a finding to reach
-        backward = findings[0].start < tag.start
-        forward = not backward
-    return forward if tag.start < finding.start else backward
+def is_groundable(phrase: str) -> bool:
+    """Whether a phrase on a chest film can be pointed at."""
+    return judge_phrase(phrase, "cxr").groundable

@@ -1,55 +1,72 @@
-"""Wordings by which a film or an exam is asked for findings and diagnoses."""
+"""Wordings by which a case as a whole, or its images, are asked for findings and diagnoses."""
 
-import json
 from pathlib import Path
+from typing import Any
 
-from scripts.cases.domain import DOMAINS
+from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text
 from scripts.files.errors import UserError
+from scripts.files.validation import ErrorCollector, StrictModel
+from scripts.reports.tables import prompt_file, raise_faults, read_json
 
-BUILT_IN = {name: DOMAINS / name / "prompts.json" for name in ("cxr", "nasal")}
-SIDES = ("positive", "negative")
+_FORM = 'an object {name: {"positive": [texts], "negative": [texts]}}'
 
 
-def read_prompts(table: str | Path) -> dict[str, dict[str, list[str]]]:
+class PromptTableError(UserError):
+    """A prompt table cannot be used; lists all its faults."""
+
+
+class _Wordings(StrictModel):
+    """Texts that say that something is there, and that it is not."""
+
+    positive: list[Text]
+    negative: list[Text]
+
+
+class _Signs(StrictModel):
+    """Findings of the table, any of which speaks for a diagnosis."""
+
+    signs: list[str]
+
+
+def read_prompts(table: str | Path, domain: str | Path | Domain) -> dict[str, dict[str, list[str]]]:
     """Read a prompt table, {name: {"positive": [...], "negative": [...]}}, names in its order.
 
     A diagnosis of an exam may instead be {"signs": [names of findings in the table]}, any of which speaks for it; with none, it is
     what is left when no other diagnosis has a sign.
 
+        prompts = read_prompts("cxr", "cxr")
+        prompts["Edema"]["positive"]
+
     Args:
-        table: "cxr" (the labels of CheXpert, MIMIC-CXR, ChestX-ray14 and RSNA), "nasal" (NOR, BH, NPC and the findings of the nasal
-            lexicon), both in English, or the path of a table of your own.
+        table: name of one of the domain's prompt tables, or the path of a table of your own.
+        domain: name or folder of the domain, or itself.
 
     Raises:
-        UserError: no such table, not JSON, or an entry of another form; all faults at once.
+        DomainError: no such domain.
+        PromptTableError: no such table, not JSON, or an entry of another form; all faults at once.
     """
-    path = BUILT_IN.get(str(table), Path(table))
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        known = ", ".join(BUILT_IN)
-        raise UserError(
-            f"{path} is no prompt table ({error}): give the name of one that ships ({known}), or a JSON file"
-        ) from error
-    form = '{name: {"positive": [texts], "negative": [texts]}}'
+    path, hint = prompt_file(table, read_domain(domain))
+    content = read_json(path, "prompt table", hint, PromptTableError)
+    notes = ErrorCollector(str(path))
     if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} must hold {form}")
-    worded = {name for name, entry in content.items() if _is_worded(entry)}
-    faults = []
+        notes.wrong_type("", content, _FORM)
+        content = {}
+    worded = [name for name, entry in content.items() if not _has_signs(entry)]
+    faults = notes.faults
     for name, entry in content.items():
-        if isinstance(entry, dict) and set(entry) == {"signs"} and isinstance(entry["signs"], list):
-            strange = [str(sign) for sign in entry["signs"] if sign not in worded]
-            faults += [f"{name}: no wordings in the table for its signs {', '.join(strange)}"] if strange else []
-        elif name not in worded:
-            faults.append(f'{name}: not of the form {form}, texts of at least one letter, nor {{"signs": [names]}}')
-    if faults:
-        raise UserError(f"{path}: " + "; ".join(faults))
+        notes = ErrorCollector(str(path), record=name)
+        if not _has_signs(entry):
+            notes.check(_Wordings, entry)
+        elif signs := notes.check(_Signs, entry):
+            for number, sign in enumerate(signs.signs):
+                if sign not in worded:
+                    hint = f"add its wordings, or take one of {', '.join(worded) or 'those that you add'}"
+                    notes.add("unknown sign", f"signs[{number}]", sign, "has no wordings in the table", hint)
+        faults += notes.faults
+    raise_faults(faults, PromptTableError)
     return content
 
 
-def _is_worded(entry: object) -> bool:
-    return (
-        isinstance(entry, dict)
-        and set(entry) == set(SIDES)
-        and all(isinstance(texts, list) and all(isinstance(t, str) and t.strip() for t in texts) for texts in entry.values())
-    )
+def _has_signs(entry: Any) -> bool:
+    return isinstance(entry, dict) and "signs" in entry

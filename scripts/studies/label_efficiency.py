@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from scripts.figures.label_efficiency import label_efficiency_figure
 from scripts.files.atomic import atomic_path
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.tables import cell, write_csv
 from scripts.metrics.label_efficiency import compare_cells, summarize_cell
 from scripts.studies.bundle_runs import BundleRuns
@@ -157,11 +158,9 @@ def _file_name(name: str) -> str:
 def describe(figures: pd.DataFrame, differences: pd.DataFrame) -> str:
     """Both tables, for the terminal: accuracies of all exams, and the differences."""
     shown = figures[(figures["slice"] == "all") & (figures["measure"] == "accuracy")]
-    shares = list(dict.fromkeys(shown["fraction"]))
-    lines = ["accuracy, mean over seeds (95% interval over seeds and patients)"]
-    lines.append(f"{'':<28}" + "".join(f"{f'{share:.0%} of the labels':>23}" for share in shares))
-    for name, rows in shown.groupby("initialisation", sort=False):
-        lines.append(f"{name:<28}" + "".join(f"{cell(row):>23}" for row in rows.to_dict("records")))
+    shares = [f"{share:.0%} of the labels" for share in dict.fromkeys(shown["fraction"])]
+    rows = [[name, *map(cell, rows.to_dict("records"))] for name, rows in shown.groupby("initialisation", sort=False)]
+    lines = ["accuracy, mean over seeds (95% interval over seeds and patients)", text_table(["", *shares], rows)]
     for row in differences.to_dict("records"):
         first, second = (f"{row[key]} with {row[f'fraction of {key}']:.0%}" for key in ("first", "second"))
         lines.append(f"{first} minus {second}, {row['slice']}: {cell(row)}")

@@ -1,40 +1,57 @@
 """What a label-efficiency study compares, as a JSON file says it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from monai.bundle import ConfigParser
+from pydantic import AfterValidator, Field, ValidationInfo
 
+from scripts.cases.values import Text, not_empty
 from scripts.files.errors import UserError
-
-KEYS = (
-    "pretraining_bundle",
-    "screening_bundle",
-    "overlays",
-    "arguments",
-    "pretrainings",
-    "initialisations",
-    "fractions",
-    "seeds",
-    "pretraining_seeds",
-    "comparisons",
-)
-STEP_KEYS = {"pretrainings": ("overlays", "arguments"), "initialisations": ("overlays", "arguments", "pretraining")}
+from scripts.files.faults import describe_faults
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
 
 
-@dataclass(frozen=True)
-class Step:
-    """Overlays of a command, merged after the study's own, values for its configs, and the pretraining that it starts from."""
-
-    overlays: tuple[str, ...]
-    arguments: dict[str, Any]
-    pretraining: str | None
+def _pretraining(name: str | None, info: ValidationInfo) -> str | None:
+    known = info.context["pretrainings"]
+    if name is not None and name not in known:
+        raise fault("unknown pretraining", *unknown(name, known))
+    return name
 
 
-@dataclass(frozen=True)
-class StudyPlan:
+def _fraction(fraction: float) -> float:
+    if not 0 < fraction <= 1:
+        raise fault("bad fraction", "is not above 0 and at most 1", "give a share of the patients")
+    return fraction
+
+
+def _comparison(row: list, info: ValidationInfo) -> list:
+    if len(row) != 4:
+        raise fault("bad comparison", "is not of four entries", "give initialisation, fraction, initialisation, fraction")
+    initialisations, fractions = info.context["initialisations"], info.context["fractions"]
+    for name, fraction in (row[:2], row[2:]):
+        if name not in initialisations or fraction not in fractions:
+            raise fault(
+                "no such cell", f'"{name}" with fraction {fraction} is no cell of the study', "take one that the study runs"
+            )
+    return row
+
+
+class Pretraining(StrictModel):
+    """Overlays of a command, merged after the study's own, and values for its configs."""
+
+    overlays: list[Text] = Field(default_factory=list)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Initialisation(Pretraining):
+    """The same of a screening, and the pretraining that it starts from."""
+
+    pretraining: Annotated[str | None, AfterValidator(_pretraining)] = None
+
+
+class StudyPlan(StrictModel):
     """A study of initialisations x shares of the labels x seeds.
 
         {"pretraining_bundle": "bundles/nasal_pretraining", "screening_bundle": "bundles/npc_screening",
@@ -56,16 +73,16 @@ class StudyPlan:
         comparisons: initialisation and fraction of one cell, and of the other.
     """
 
-    pretraining_bundle: str
-    screening_bundle: str
-    overlays: tuple[str, ...]
+    pretraining_bundle: Text
+    screening_bundle: Text
+    overlays: list[Text]
     arguments: dict[str, Any]
-    pretrainings: dict[str, Step]
-    initialisations: dict[str, Step]
-    fractions: tuple[float, ...]
-    seeds: tuple[int, ...]
-    pretraining_seeds: tuple[int, ...]
-    comparisons: tuple[tuple[str, float, str, float], ...]
+    pretrainings: dict[str, Pretraining]
+    initialisations: dict[str, Initialisation]
+    fractions: Annotated[list[Annotated[float, AfterValidator(_fraction)]], not_empty("fractions")]
+    seeds: Annotated[list[int], not_empty("seeds")]
+    pretraining_seeds: Annotated[list[int], not_empty("seeds")]
+    comparisons: list[Annotated[list[Any], AfterValidator(_comparison)]]
 
     @classmethod
     def read(cls, files: Sequence[str | Path]) -> "StudyPlan":
@@ -81,47 +98,14 @@ class StudyPlan:
                 f"{', '.join(absent)} does not exist: give the study's JSON file, such as a bundle's label_efficiency.json"
             )
         content = {key: value for key, value in ConfigParser.load_config_files(list(files)).items() if not key.startswith("_")}
-        faults = [f'"{key}" is missing' for key in KEYS if key not in content]
-        faults += [f'"{key}" is not among {", ".join(KEYS)}' for key in content if key not in KEYS]
-        if faults:
-            raise UserError(f"{named}: {'; '.join(faults)}")
-        faults = [
-            f'"{key}" of {kind} "{name}" is not among {", ".join(known)}'
-            for kind, known in STEP_KEYS.items()
-            for name, step in content[kind].items()
-            for key in step
-            if key not in known
-        ]
-        pretrainings, initialisations = (_steps(content[kind]) for kind in STEP_KEYS)
-        faults += [
-            f'initialisation "{name}" starts from pretraining "{step.pretraining}", which is not among {", ".join(pretrainings)}'
-            for name, step in initialisations.items()
-            if step.pretraining is not None and step.pretraining not in pretrainings
-        ]
-        faults += [
-            f"fraction {fraction} is not above 0 and at most 1" for fraction in content["fractions"] if not 0 < fraction <= 1
-        ]
-        faults += [f'"{key}" is empty' for key in ("fractions", "seeds", "pretraining_seeds") if not content[key]]
-        faults += [
-            f'comparison {row}: "{name}" with fraction {fraction} is no cell of the study'
-            for row in content["comparisons"]
-            for name, fraction in (row[:2], row[2:])
-            if name not in initialisations or fraction not in content["fractions"]
-        ]
-        if faults:
-            raise UserError(f"{named}: {'; '.join(faults)}")
-        lists = {key: tuple(content[key]) for key in ("overlays", "fractions", "seeds", "pretraining_seeds")}
-        comparisons = tuple(tuple(row) for row in content["comparisons"])
-        steps = {"pretrainings": pretrainings, "initialisations": initialisations}
-        return cls(**{**content, **lists, **steps, "comparisons": comparisons})
+        notes = ErrorCollector(named)
+        names = {key: content.get(key, ()) for key in ("pretrainings", "initialisations", "fractions")}
+        known = {key: list(value) if isinstance(value, dict | list) else [] for key, value in names.items()}
+        plan = notes.check(cls, content, context=known)
+        if plan is None:
+            raise UserError(describe_faults(notes.faults))
+        return plan
 
     def pretraining_seed(self, seed: int) -> int:
         """The seed of the pretrainings that the screenings of a seed start from."""
         return self.pretraining_seeds[self.seeds.index(seed) % len(self.pretraining_seeds)]
-
-
-def _steps(content: dict[str, dict]) -> dict[str, Step]:
-    return {
-        name: Step(tuple(step.get("overlays", ())), step.get("arguments", {}), step.get("pretraining"))
-        for name, step in content.items()
-    }

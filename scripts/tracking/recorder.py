@@ -293,7 +293,7 @@ class MLflowTracker:
         uri, sent = str(facts.without_secrets(self.tracking_uri)), self._spool.sent()
         if not done:
             logger.warning(
-                "MLflow: %d records of the %s run wait in %s, because %s takes nothing (%s). "
+                "MLflow: %d records of the %s run wait in %s, because %s cannot be written to (%s). "
                 "Send them later: python -m scripts.tracking.sender %s",
                 self._spool.waiting(),
                 status,

@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from scripts.files.atomic import sha256_of, write_json_atomically
 from scripts.files.errors import UserError
+from scripts.files.text_table import text_table
 from scripts.tracking import facts
 from scripts.tracking.models import run_of
 from scripts.tracking.sender import unsent_id
@@ -196,11 +197,7 @@ def describe_differences(differences: list[Difference]) -> str:
 
 def describe_pairs(pairs: list[Pair]) -> str:
     """Metrics side by side, and whether the runs are identical in them, for the screen."""
-    width = max([len(pair.name) for pair in pairs] + [6])
-    lines = [f"{'metric':{width}} {'recorded':>14} {'again':>14}  values"]
-    for pair in pairs:
-        verdict = "identical" if pair.identical else "differ"
-        lines.append(f"{pair.name:{width}} {pair.first:14.8g} {pair.second:14.8g}  {verdict}")
+    rows = [[one.name, f"{one.first:.8g}", f"{one.second:.8g}", "identical" if one.identical else "differ"] for one in pairs]
     differ = sum(not pair.identical for pair in pairs)
-    lines.append(f"{len(pairs)} metrics, every value at every step: " + (f"{differ} differ" if differ else "identical"))
-    return "\n".join(lines)
+    said = f"{len(pairs)} metrics, every value at every step: " + (f"{differ} differ" if differ else "identical")
+    return f"{text_table(['metric', 'recorded', 'again', 'values'], rows)}\n{said}"

@@ -61,7 +61,7 @@ class Worker(threading.Thread):
         self._failures += 1
         if self.trouble is None:
             logger.warning(
-                "MLflow: %s takes nothing now (%s). The run goes on; its records wait in %s until it does",
+                "MLflow: %s cannot be written to (%s). The run goes on; its records wait in %s until it can",
                 self._address,
                 reason,
                 self.spool.folder,

@@ -50,19 +50,19 @@ def load_nasvlm(path: str | Path, preprocessing: dict[str, Any] | None = None, u
     Args:
         path: file written by `scripts.handlers.CheckpointHandler`, or by `export-weights`.
         preprocessing: how images and reports will reach the network; compared with what the file says of its training.
-        unseen: centres of which the network may have seen no exam, as far as the file says.
+        unseen: sites of which the network may have seen no exam, as far as the file says.
 
     Raises:
         UserError: no such file, not a NasVLM checkpoint of ours, weights that do not fit the architecture (all keys are listed),
-            images and reports prepared otherwise than in training (all differences are listed), or centres that were seen.
+            images and reports prepared otherwise than in training (all differences are listed), or sites that were seen.
     """
     state = read_state(Path(path), EXAM_ENCODER | {"text_encoder", "embedding_size", "text_pooling"})
     check_preprocessing(path, state, preprocessing)
     seen = sorted(set(unseen) & set(state.get("preprocessing", {}).get("centres", ())))
     if seen:
         raise UserError(
-            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site would not be "
-            "those of an unseen one. Pretrain with the same held_out_sites, or take the centre out of it"
+            f"{path} was pretrained on exams of {', '.join(seen)}, which held_out_sites names: figures of a held-out site would "
+            "not be those of an unseen one. Pretrain with the same held_out_sites, or take the site out of it"
         )
     return load_weights(path, build_nasvlm(state), state)
 

@@ -92,7 +92,7 @@ def encode_padded(network: FVLM, encoded: dict[str, Tensor]) -> Tensor:
 
 
 def make_plain_zero_shot(network: FVLM, tokenizer: TextTokenizer, image: Tensor, mask: Tensor):
-    prompts = read_anatomy_prompts("ct_rate")
+    prompts = read_anatomy_prompts("ct_rate", "ct")
 
     def ask() -> None:
         classifier = AnatomyClassifier(network, tokenizer, prompts, published=True)
@@ -106,7 +106,7 @@ def make_plain_zero_shot(network: FVLM, tokenizer: TextTokenizer, image: Tensor,
 
 def inference_times() -> dict[str, float]:
     """Seconds of the three comparisons, ours and "plain"."""
-    prompts = read_anatomy_prompts("ct_rate")
+    prompts = read_anatomy_prompts("ct_rate", "ct")
     texts = [text for finding in prompts for text in (finding.positive[0], finding.negative[0])]
     network = make_network().eval()
     plain_vit = make_plain_encoder(network.volume_encoder)

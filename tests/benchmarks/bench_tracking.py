@@ -27,6 +27,7 @@ from monai.inferers import SimpleInferer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.files.text_table import text_table
 from scripts.tracking.recorder import MLflowTracker
 
 
@@ -92,10 +93,11 @@ def main(iterations: int = 5000, rounds: int = 5) -> None:
             # Each round at once: where "none" itself varies between rounds, wall times say more about the neighbours.
             print({kind: [round(value, 3) for value in row] for kind, row in times.items()}, flush=True)
     print(f"{iterations} iterations, {rounds} rounds, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"{'':14}{'wall':>26}{'thread':>26}{'process':>26}")
-    for name, rows in {"none, total": bare, **{f"{kind}, added": rows for kind, rows in added.items()}}.items():
-        cells = [f"{statistics.median(c):.3f} [{min(c):.3f} .. {max(c):.3f}]" for c in zip(*rows, strict=True)]
-        print(f"{name:14}" + "".join(f"{cell:>26}" for cell in cells))
+    rows = [
+        [name, *(f"{statistics.median(c):.3f} [{min(c):.3f} .. {max(c):.3f}]" for c in zip(*measured, strict=True))]
+        for name, measured in {"none, total": bare, **{f"{kind}, added": rows for kind, rows in added.items()}}.items()
+    ]
+    print(text_table(["", "wall", "thread", "process"], rows))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from multiprocessing import get_context
 import psutil
 import torch
 
+from scripts.files.text_table import text_table
+
 GIB = 2**30
 _SAMPLING_SECONDS = 0.005
 
@@ -82,10 +84,8 @@ def _peak_above_start(make: Callable[..., Callable[[], object]], args: tuple, sm
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
     """Print one benchmark's figures; the last column is its targets, and the last line says what machine it was."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     print(f"\n{title}\n")
-    for row in (header, ["-" * width for width in widths], *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(text_table(header, rows))
     for note in notes:
         print(f"  {note}")
     print(

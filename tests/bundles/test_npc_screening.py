@@ -204,6 +204,8 @@ def test_train_has_what_monai_tools_look_for(exams, start, tmp_path):
         ({"held_out_sites": ["center C"]}, "held_out_sites names center C"),
         ({"image_size": 96}, "image_size 64 (now 96)"),
         ({"pretrained_checkpoint": "nowhere.pt"}, "no checkpoint at nowhere.pt"),
+        (dict(start="model.pt"), "start is called pretrained_checkpoint now"),
+        (dict(held_out=["centre C"]), "held_out is called held_out_sites now"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_anything_runs(exams, start, tmp_path, options, says):

@@ -87,7 +87,7 @@ def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path):
         (["datalist", "ms-cxr", "--source_dir", "x", "--output", "y"], "ms-cxr needs --images_dir"),
         (["datalist", "openi", "--source_dir", "x", "--output", "y", "--seed", "one"], "give a number, as in --seed=0"),
         (["datalist", "openi", "--source_dir", "x", "--output", "y", "--skip_missing=2"], "--skip_missing is 2"),
-        (["phantoms", "cxrr", "--output", "x"], 'perhaps "cxr" is meant. Known: cxr'),
+        (["phantoms", "cxrr", "--output", "x"], 'perhaps "cxr" is meant. Known: ct'),
         (
             ["phantoms", "cxr", "--output", "x", "--training", "-1"],
             "--training is -1; give a whole number of at least 0",

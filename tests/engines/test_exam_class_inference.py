@@ -68,11 +68,11 @@ def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifie
 
 def test_evaluation_rows_hold_truth_and_logits(classifier, cases):
     batches = [PassThroughCollate()(cases)]
-    engine = ExamClassEvaluator("cpu", batches, classifier, screening_task("three_class"))
+    engine = ExamClassEvaluator("cpu", batches, classifier, screening_task("three_class", "nasal"))
     engine.run()
     rows = engine.state.output["exams"]
     assert [(row["case_id"], row["truth"], row["site"]) for row in rows] == [("a", 2, None), ("b", 0, None)]
     alone = classifier.classify(cases[1]["images"], torch.zeros(1, 1, dtype=torch.int64)).logits[0]
     assert rows[1]["logits"] == pytest.approx(alone.tolist(), abs=1e-5)
     with pytest.raises(UserError, match=r"tells \['NOR', 'BH', 'NPC'\] apart, not \['NOR or BH', 'NPC'\]"):
-        ExamClassEvaluator("cpu", batches, classifier, screening_task("npc_vs_rest")).run()
+        ExamClassEvaluator("cpu", batches, classifier, screening_task("npc_vs_rest", "nasal")).run()

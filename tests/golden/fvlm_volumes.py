@@ -22,4 +22,4 @@ def golden_volume(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def golden_anatomies(labels: np.ndarray) -> np.ndarray:
     """Labels -> fVLM's four anatomies."""
-    return AnatomyTable.load("ct_rate").lookup(read_label_table("totalsegmentator_v2"))[labels]
+    return AnatomyTable.load("ct_rate", "ct").lookup(read_label_table("totalsegmentator_v2", "ct"))[labels]

@@ -35,7 +35,7 @@ def expected(fvlm_golden):
 
 @pytest.fixture(scope="module")
 def classifier(fvlm_golden, expected):
-    prompts = read_anatomy_prompts("ct_rate")
+    prompts = read_anatomy_prompts("ct_rate", "ct")
     network = golden_network(json.loads((fvlm_golden / "config.json").read_text()))
     tokens = StoredTokens(prompts, expected["prompt_input_ids"])
     return AnatomyClassifier(network, tokens, prompts, expected["roi"], published=True)

@@ -34,7 +34,7 @@ def record(folder, name, images, report=REPORTS[0]):
 
 
 def dataset(records, subset="even", **options):
-    transforms = [LoadEndoscopyd(size=32, subset=subset), ExamSentencesd(lexicon=["nasal_en", "nasal_zh"], **options)]
+    transforms = [LoadEndoscopyd(size=32, subset=subset), ExamSentencesd("nasal", ["en", "zh"], **options)]
     return CaseDataset(records, transforms, seed=1)
 
 
@@ -86,4 +86,4 @@ def test_a_batch_without_any_good_exam(folder):
 
 def test_a_chance_out_of_range():
     with pytest.raises(ValueError, match="drop_chance"):
-        ExamSentencesd(drop_chance=1)
+        ExamSentencesd("nasal", "en", drop_chance=1)

@@ -26,14 +26,14 @@ def cases(**splits):
     [("three_class", [0, 1, 2]), ("nor_vs_rest", [0, 1, 1]), ("npc_vs_rest", [0, 0, 1])],
 )
 def test_of_two_classes_the_second_is_screened_for(name, classes):
-    task = screening_task(name)
+    task = screening_task(name, "nasal")
     assert [task.class_of[label] for label in ("NOR", "BH", "NPC")] == classes
     with pytest.raises(UserError, match="three_class"):
-        screening_task("cancer")
+        screening_task("cancer", "nasal")
 
 
 def test_held_out_centres_are_met_in_the_test_alone():
-    task = screening_task("npc_vs_rest")
+    task = screening_task("npc_vs_rest", "nasal")
     records = [exam(0, "NOR", "A"), exam(1, "NPC", "A"), exam(2, "NPC", "C"), exam(3, "BH")]
     unlabelled = {key: value for key, value in exam(4, "NOR").items() if key != "label"}
     data = cases(training=[*records, unlabelled], test=records)
@@ -46,7 +46,7 @@ def test_held_out_centres_are_met_in_the_test_alone():
 def test_all_strange_labels_are_named():
     data = cases(training=[exam(0, "NOR"), exam(1, "tumour"), exam(2, "npc")])
     with pytest.raises(UserError, match=r"2 exams of training .*e1 \(tumour\), e2 \(npc\)"):
-        exam_class_records(data, "training", screening_task("three_class"))
+        exam_class_records(data, "training", screening_task("three_class", "nasal"))
 
 
 def test_a_batch_of_exams_of_one_and_of_several_images():
@@ -55,11 +55,11 @@ def test_a_batch_of_exams_of_one_and_of_several_images():
         for count, label in ((2, "NPC"), (1, "NOR"))
     ]
     broken = {"rejected": [("e9", "no readable image")]}
-    batch = ExamClassCollate(screening_task("three_class"))([items[0], broken, items[1]])
+    batch = ExamClassCollate(screening_task("three_class", "nasal"))([items[0], broken, items[1]])
     assert batch["images"][:, 0, 0, 0].tolist() == [2, 2, 1]
     assert batch["inputs"]["image_index"].tolist() == [[0, 1], [2, -1]] and batch["inputs"]["labels"].tolist() == [2, 0]
     assert (batch["case_ids"], batch["rejected"]) == (["e2", "e1"], [("e9", "no readable image")])
-    assert ExamClassCollate(screening_task("three_class"))([broken]) == {"case_ids": [], "rejected": broken["rejected"]}
+    assert ExamClassCollate(screening_task("three_class", "nasal"))([broken]) == {"case_ids": [], "rejected": broken["rejected"]}
     assert PassThroughCollate()([broken, items[1]])["cases"] == [items[1]]
 
 

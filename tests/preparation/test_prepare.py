@@ -79,7 +79,7 @@ def test_records_files_and_what_is_told(raw, tmp_path, caplog):
     assert cases.name == "few" and list(cases.splits) == ["training"]
     first, second = cases.split("training")
     source = load_datalist(raw).split("training")[0]
-    table = AnatomyTable.load("ct_rate")
+    table = AnatomyTable.load("ct_rate", "ct")
     assert first == {
         "volume_id": "v1",
         "patient_id": "p1",
@@ -292,7 +292,7 @@ def test_finished_reports_are_not_asked_again(raw, tmp_path, language_model, mon
     prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=other)
     assert len(asked) == 3  # another model's answers are its own
     prepare_datalist(raw, tmp_path / "out", **OPTIONS)
-    assert reports_of(path)[0] == decompose_report(REPORT, AnatomyTable.load("ct_rate"))
+    assert reports_of(path)[0] == decompose_report(REPORT, AnatomyTable.load("ct_rate", "ct"))
 
 
 def test_reports_that_fall_to_words_are_counted_in_every_run(raw, tmp_path, language_model, caplog):
@@ -303,7 +303,7 @@ def test_reports_that_fall_to_words_are_counted_in_every_run(raw, tmp_path, lang
             path = prepare_datalist(raw, tmp_path / "out", **OPTIONS, language_model=language_model)
         assert "1 of 1 different reports were taken apart by words" in caplog.text and "nodule" not in caplog.text
     assert [line["by_words"] for line in journal(path.parent)] == [True]
-    assert reports_of(path)[0] == decompose_report(REPORT, AnatomyTable.load("ct_rate"))
+    assert reports_of(path)[0] == decompose_report(REPORT, AnatomyTable.load("ct_rate", "ct"))
 
 
 def test_no_such_language_model_is_told_before_anything_is_prepared(raw, tmp_path):
@@ -325,7 +325,7 @@ def test_real_volumes_with_totalsegmentators_masks(shared_data, tmp_path):
     ]
     options = {"spacing": (3.0, 3.0, 3.0), "smallest": (16, 32, 32), "workers": 1}
     path = prepare_datalist(write(tmp_path, test=records), tmp_path / "out", anatomies="wide", **options)
-    names = AnatomyTable.load("wide").names
+    names = AnatomyTable.load("wide", "ct").names
     for record in load_datalist(path).split("test"):
         prepared = read_prepared(record["image"], record["anatomy_mask"])
         held = {names[value - 1] for value in np.unique(prepared.mask) if value}

@@ -12,7 +12,7 @@ from scripts.reports.language_model import LanguageModelDecomposer, UnusableAnsw
 from scripts.reports.tokens.text_models import TextModelError
 from tests.small_language_model import write_language_model
 
-TABLE = AnatomyTable.load("ct_rate")
+TABLE = AnatomyTable.load("ct_rate", "ct")
 REPORT = "FINDINGS: Heart size is normal. There is a nodule in the right lung.\nIMPRESSION: Pulmonary nodule."
 GOOD = '{"0": {"heart": false}, "1": {"lung": true}, "2": {"lung": true}}'
 

@@ -188,7 +188,7 @@ def _find_images(
             owners[name].append(record["exam_id"])
     shared = [f"{name} ({', '.join(exams)})" for name, exams in owners.items() if len(exams) > 1]
     if shared:
-        faults.add(folder, "files of several exams", "give an --images pattern that tells exams apart", shared)
+        faults.add(folder, "files of several exams", "give an --images pattern that matches the images of one exam only", shared)
     if absent:
         _add_or_warn(
             faults, folder, f"images of the table that are not there ({len(absent)})", "correct the names", absent, skip_missing

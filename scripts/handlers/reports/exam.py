@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from scripts.figures.exam_overlays import exam_picture
 from scripts.figures.localization import grid_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
 from scripts.metrics.bootstrap import patient_interval
 from scripts.metrics.classification_summary import summarize_labels
@@ -175,24 +176,23 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
 
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
-    lines = [
-        f"{'exams':<44}{summary['exams']:>7}",
-        f"{'exams without a sentence to use':<44}{summary['exams_without_sentence']:>7}",
-    ]
+    rows: list[list] = [["exams", summary["exams"]], ["exams without a sentence to use", summary["exams_without_sentence"]]]
     for way in ("exam_to_report", "report_to_exam"):
         for measure, value in summary.get("retrieval", {}).get(way, {}).items():
-            lines.append(f"{way + ' ' + measure:<44}{summary['retrieval']['cases']:>7}{cell(value):>23}")
+            rows.append([f"{way} {measure}", summary["retrieval"]["cases"], cell(value)])
     for kind in ("assignment", "selection"):
         for name, part in summary.get(kind, {}).items():
-            lines.append(f"{kind + ' ' + name:<44}{part['cases']:>7}{cell(part['hit']):>23}   chance {part['chance']:.3f}")
+            rows.append([f"{kind} {name}", part["cases"], cell(part["hit"]), f"{part['chance']:.3f}"])
     for measure, value in summary.get("diagnosis", {}).items():
-        lines.append(f"{'diagnosis ' + measure:<51}{cell(value):>23}")
+        rows.append([f"diagnosis {measure}", None, cell(value)])
     if "findings" in summary:
-        lines.append(f"{'findings, macro AUC':<51}{cell(summary['findings']['macro']['auc']):>23}")
-    measures = ("pointing", "cnr", "miou", "mdice", "region_iou")
-    for name, part in summary.get("localization", {}).items():
-        cells = "  ".join(f"{measure} {cell(part.get(measure))}" for measure in measures)
-        lines.append(f"{'localization ' + name:<44}{part['cases']:>7}  {cells}")
+        rows.append(["findings, macro AUC", None, cell(summary["findings"]["macro"]["auc"])])
     if summary.get("findings_outside_view"):
-        lines.append(f"{'findings outside the view, misses above':<44}{summary['findings_outside_view']:>7}")
+        rows.append(["findings outside the view, missed by localization", summary["findings_outside_view"]])
+    lines = [text_table(["", "cases", "", "chance"], rows)]
+    measures = ("pointing", "cnr", "miou", "mdice", "region_iou")
+    parts = summary.get("localization", {})
+    if parts:
+        rows = [[name, part["cases"], *(cell(part.get(measure)) for measure in measures)] for name, part in parts.items()]
+        lines.append(text_table(["localization", "cases", *measures], rows))
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scripts.figures.screening import confusion_figure, reliability_figure, roc_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.loading.exam_classes import ScreeningTask
@@ -27,14 +28,14 @@ class ExamClassReport:
     """Collect what a `ExamClassEvaluator` gives and, at its end, write it where people look.
 
     Writes to `folder`: per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95%
-    intervals over patients, of all exams, of each centre, of the held-out and of the other centres), confusion.png, roc.png,
+    intervals over patients, of all exams, of each site, of the held-out and of the other sites), confusion.png, roc.png,
     reliability.png. Puts the main figures into `engine.state.metrics`, logs a table, and hands all of it to the tracker.
 
     Args:
         folder: where the files go.
         task: names of the classes.
         calibration: temperature and threshold from validation.
-        held_out: centres that the training has not seen.
+        held_out: sites that the training has not seen.
         tracker: receives tables and figures; None tracks nothing.
         seed: of the bootstrap.
     """
@@ -161,8 +162,8 @@ def exam_table(rows: list[dict], task: ScreeningTask, calibration: ExamClassCali
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
     measures = ("accuracy", "auc_macro", "sensitivity", "specificity", "f1_macro")
-    lines = [f"{'':<28}{'exams':>7}" + "".join(f"{measure:>23}" for measure in measures) + f"{'ECE':>8}"]
-    for name, part in summary["slices"].items():
-        cells = "".join(f"{cell(part.get(measure)):>23}" for measure in measures)
-        lines.append(f"{name:<28}{part['exams']:>7}{cells}{part['ece']:>8.3f}")
-    return "\n".join(lines)
+    rows = [
+        [name, part["exams"], *(cell(part.get(measure)) for measure in measures), f"{part['ece']:.3f}"]
+        for name, part in summary["slices"].items()
+    ]
+    return text_table(["", "exams", *measures, "ECE"], rows)

@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 
 from scripts.figures.localization import grid_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
 from scripts.kinds.image import finding_mask
 from scripts.metrics.classification_summary import summarize_labels
@@ -119,21 +120,17 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
 
 def describe(summary: dict[str, Any]) -> str:
     """A table for the terminal."""
-    lines = []
-    header = ("", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU")
-    lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(*header))
-    for name, values in summary.get("localization", {}).items():
-        cells = [cell(values.get(measure)) for measure in ("pointing", "cnr", "miou", "mdice", "region_iou")]
-        lines.append("{:<28}{:>7}{:>25}{:>25}{:>25}{:>25}{:>25}".format(name, values["cases"], *cells))
-    for kind, value in summary.get("shown", {}).items():
-        lines.append(f"{'got a region: ' + kind:<28}{value['cases']:>7}{cell(value):>25}")
+    measures = ("pointing", "cnr", "miou", "mdice", "region_iou")
+    parts = summary.get("localization", {})
+    rows: list[list] = [[name, part["cases"], *(cell(part.get(measure)) for measure in measures)] for name, part in parts.items()]
+    lines = [text_table(["", "cases", "pointing game", "CNR", "mIoU", "Dice", "regions' IoU"], rows)] if rows else []
+    rows = [[f"got a region: {kind}", value["cases"], cell(value)] for kind, value in summary.get("shown", {}).items()]
     if "false_regions_at_80_recall" in summary:
-        rate = summary["false_regions_at_80_recall"]["rate"]
-        lines.append(f"{'absent, at 80% recall':<28}{'':>7}{rate:>11.3f}")
+        rows.append(["absent, at 80% recall", None, f"{summary['false_regions_at_80_recall']['rate']:.3f}"])
     for name, values in summary.get("classification", {}).items():
-        auc = f"{'AUC ' + name:<28}{values.get('cases', ''):>7}{cell(values['auc']):>25}"
-        lines.append(f"{auc}   accuracy {values['accuracy']['estimate']:.3f}")
-    return "\n".join(lines)
+        accuracy = f"{values['accuracy']['estimate']:.3f}"
+        rows.append([f"AUC {name}", values.get("cases"), cell(values["auc"]), accuracy])
+    return "\n".join([*lines, *([text_table(["", "cases", "", "accuracy"], rows)] if rows else [])])
 
 
 def _picture(case: dict[str, Any]) -> dict[str, Any]:

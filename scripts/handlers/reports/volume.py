@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 
 from scripts.figures.localization import interval_figure
 from scripts.files.atomic import atomic_path, write_json_atomically
+from scripts.files.text_table import text_table
 from scripts.handlers.reports.tables import cell, without_nan, write_csv
 from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.metrics.classification_summary import MEASURES, summarize_labels
@@ -108,15 +109,15 @@ def published_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def describe(summary: dict[str, Any], anatomy_of: dict[str, str]) -> str:
     """A table for the terminal: findings by anatomy, anatomies, macro."""
-    header = f"{'':<44}{'cases':>7}{'present':>9}" + "".join(f"{measure:>23}" for measure in MEASURES)
-    lines = [header]
+    rows = []
     for anatomy in summary["groups"]:
         for label in (label for label, home in anatomy_of.items() if home == anatomy):
             part = summary[label]
-            lines.append(f"{'  ' + label:<44}{part['cases']:>7}{part['positives']:>9}{_cells(part)}")
-        lines.append(f"{anatomy:<60}{_cells(summary['groups'][anatomy])}")
-    return "\n".join([*lines, f"{'macro':<60}{_cells(summary['macro'])}"])
+            rows.append([f"  {label}", part["cases"], part["positives"], *_cells(part)])
+        rows.append([anatomy, None, None, *_cells(summary["groups"][anatomy])])
+    rows.append(["macro", None, None, *_cells(summary["macro"])])
+    return text_table(["", "cases", "present", *MEASURES], rows)
 
 
-def _cells(part: dict[str, Any]) -> str:
-    return "".join(f"{cell(part[measure]):>23}" for measure in MEASURES)
+def _cells(part: dict[str, Any]) -> list[str]:
+    return [cell(part[measure]) for measure in MEASURES]

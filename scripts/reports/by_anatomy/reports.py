@@ -1,21 +1,22 @@
-"""A CT report taken apart by anatomy: which sentences speak of which organ, and what each organ's text becomes."""
+"""A report of a volume taken apart by anatomy: which sentences speak of which organ, and what each organ's text becomes."""
 
 import functools
-import itertools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from scripts.cases.domain import DOMAINS
+from scripts.cases.domain import read_domain
 from scripts.reports.by_anatomy.table import AnatomyTable, normal_template
-from scripts.reports.by_anatomy.words import PartFinder, cue_pattern, plain_words
+from scripts.reports.by_anatomy.words import PartFinder, plain_words, read_vocabulary
+from scripts.reports.matcher import WordMatcher
 from scripts.reports.phrases import PhraseLexicon, phrase_polarity
 from scripts.reports.sections import report_sections, split_sentences
 
 Section = Literal["findings", "impression"]
 
-CT_LEXICON = DOMAINS / "ct" / "lexicon.json"
+_MAX_CLAUSES = 1 << 16
+
 # Where one clause may end and another begin; a comma between digits is a decimal one.
 _JOINING = "(?:and|but|while|however|whereas)"
 _SEAM = re.compile(rf"(\s*[,:]\s+(?:{_JOINING}\s+)?|\s+{_JOINING}\s+)")
@@ -40,7 +41,7 @@ class Mention(NamedTuple):
 
 
 def anatomy_sentences(report: str) -> list[ReportSentence]:
-    """All sentences of a CT report, findings first, then the impression.
+    """All sentences of a report, findings first, then the impression.
 
     Sections are those of `report_sections`. Where a report has no heading for its impression, quoted items at its end are the
     impression: so are the findings and impressions of CT-RATE written when they are joined into one text.
@@ -64,7 +65,7 @@ def anatomy_sentences(report: str) -> list[ReportSentence]:
 def decompose_report(report: str, table: AnatomyTable) -> dict[str, str]:
     """A text for every anatomy of a table, in the form that fVLM learns from (arXiv 2501.14548, data preparation).
 
-        texts = decompose_report(report, AnatomyTable.load("ct_rate"))
+        texts = decompose_report(report, AnatomyTable.load("ct_rate", "ct"))
         texts["heart"]  # "heart shows no significant abnormalities. Heart contour, size are normal."
 
     Args:
@@ -134,7 +135,8 @@ class _Reader:
 
     def __init__(self, table: AnatomyTable) -> None:
         own_words = {f"{anatomy.name}, in the table's words": anatomy.terms for anatomy in table.anatomies}
-        self.finder = PartFinder(own_words)
+        self.finder = PartFinder(read_vocabulary(table.domain), own_words)
+        self.judge = _clause_judge(table.domain)
         self.anatomies: dict[str, list[str]] = defaultdict(list)
         for anatomy, own in zip(table.anatomies, own_words, strict=True):
             for part in (*anatomy.parts, own):
@@ -156,7 +158,7 @@ class _Reader:
             on = {name for part in parts for name in self.anatomies[part]}
             for name in on:
                 said.setdefault(name, []).append(clause)
-            if _is_abnormal(clause):
+            if self.judge.is_abnormal(clause):
                 abnormal |= on
             before = parts or before
         texts = {name: sentence if len(own) == len(clauses) else ", ".join(own) for name, own in said.items()}
@@ -175,7 +177,7 @@ class _Reader:
         """The parts that a clause names; beside lymph nodes, others count only where a finding is said to be on them."""
         named = {piece: self.finder.parts(piece).named for piece in _SEAM.split(clause)[::2]}
         if any(parts & self.finder.claiming for parts in named.values()):
-            named = {piece: parts for piece, parts in named.items() if parts & self.finder.claiming or _says_state(piece)}
+            named = {piece: parts for piece, parts in named.items() if parts & self.finder.claiming or self.judge.says_state(piece)}
         return frozenset().union(*named.values())
 
     def _clauses(self, sentence: str) -> list[str]:
@@ -183,9 +185,9 @@ class _Reader:
         units = self._units(sentence)
         clauses, current = [], units[0]
         for unit in units[1:]:
-            stands_alone = self._is_statement(unit) and (unit.spoken or not _denial_goes_on(current.text, unit.text))
+            stands_alone = self._is_statement(unit) and (unit.spoken or not self.judge.denial_goes_on(current.text, unit.text))
             # "the heart" in "Aorta is wide, the heart and liver are normal"; not in "Plaques are seen in the aorta, the heart".
-            awaits_predicate = not _says_state(unit.text) and not self.finder.ends_on_part(current.text)
+            awaits_predicate = not self.judge.says_state(unit.text) and not self.finder.ends_on_part(current.text)
             if self._is_statement(current) and (stands_alone or awaits_predicate):
                 clauses.append(current)
                 current = unit
@@ -212,7 +214,7 @@ class _Reader:
 
     def _is_statement(self, unit: "_Unit") -> bool:
         """Whether a unit says how things are; in an item with a verb it needs one of its own."""
-        return _says_state(unit.text) and (not unit.spoken or self.finder.has_verb(unit.text))
+        return self.judge.says_state(unit.text) and (not unit.spoken or self.finder.has_verb(unit.text))
 
 
 class _Unit(NamedTuple):
@@ -231,39 +233,36 @@ def _without_seams(clause: str) -> str:
     return alone if plain_words(alone) else clause
 
 
-class _Lexicon(NamedTuple):
-    """What clauses are judged by, as patterns: words that say how something is, that deny, that begin a new finding."""
+class _ClauseJudge:
+    """What clauses are judged by: words that say how something is, that deny, that begin a new finding."""
 
-    says: re.Pattern[str]
-    denies: re.Pattern[str]
-    begins: re.Pattern[str]
+    def __init__(self, lexicon: PhraseLexicon) -> None:
+        states = [*lexicon.findings, *lexicon.normal, *lexicon.unchanged, *lexicon.negation_before, *lexicon.negation_after]
+        self._states = WordMatcher(dict.fromkeys([*states, *lexicon.uncertain_before, *lexicon.uncertain_after]))
+        self._denials = WordMatcher(dict.fromkeys(lexicon.negation_before))
+        self._openings = lexicon.openings
+        self._lexicon = lexicon
+        self._abnormal: dict[str, bool] = {}
 
+    def says_state(self, text: str) -> bool:
+        return self._states.is_in(plain_words(text))
 
-@functools.cache
-def _lexicon() -> _Lexicon:
-    words = PhraseLexicon.load(CT_LEXICON)
-    denials, doubts = (words.negation_before, words.negation_after), (words.uncertain_before, words.uncertain_after)
-    states = itertools.chain(words.findings, words.normal, words.unchanged, *denials, *doubts)
-    return _Lexicon(
-        cue_pattern(map(" ".join, states)),
-        cue_pattern(map(" ".join, words.negation_before), start=True),
-        cue_pattern(map(" ".join, words.new_finding), start=True),
-    )
+    def denial_goes_on(self, clause: str, unit: str) -> bool:
+        """Whether a denial at a clause's start reaches into the next unit ("No pleural effusion, pericardial effusion")."""
+        return self._denials.fits_at(plain_words(clause)) and not self._openings.fits_at(plain_words(unit))
 
-
-def _says_state(text: str) -> bool:
-    return bool(_lexicon().says.search(plain_words(text)))
-
-
-def _denial_goes_on(clause: str, unit: str) -> bool:
-    """Whether a denial at a clause's start reaches into the next unit ("No pleural effusion, pericardial effusion")."""
-    return bool(_lexicon().denies.search(plain_words(clause))) and not _lexicon().begins.search(plain_words(unit))
+    def is_abnormal(self, clause: str) -> bool:
+        # Reports repeat their normal sentences word for word.
+        if clause not in self._abnormal:
+            if len(self._abnormal) == _MAX_CLAUSES:
+                self._abnormal.clear()
+            self._abnormal[clause] = phrase_polarity(clause, self._lexicon) in ("present", "uncertain")
+        return self._abnormal[clause]
 
 
-@functools.lru_cache(maxsize=1 << 16)
-def _is_abnormal(clause: str) -> bool:
-    # Reports repeat their normal sentences word for word.
-    return phrase_polarity(clause, CT_LEXICON) in ("present", "uncertain")
+@functools.lru_cache(maxsize=8)
+def _clause_judge(domain: str) -> _ClauseJudge:
+    return _ClauseJudge(PhraseLexicon.load(read_domain(domain).lexicon()))
 
 
 @functools.lru_cache(maxsize=8)

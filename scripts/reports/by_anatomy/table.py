@@ -1,24 +1,24 @@
-"""Which anatomies a CT task knows: the structures of a segmentation that make up each, and the words that reports use for it."""
+"""Which anatomies a domain knows: the structures of a segmentation that make up each, and the words that reports use for it."""
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator, Field, RootModel, ValidationInfo
 
-from scripts.cases.domain import DOMAINS
+from scripts.cases.domain import Domain, read_domain
+from scripts.cases.values import Text, not_empty
 from scripts.files.errors import UserError
-from scripts.files.faults import MISSING, Fault, describe_faults
-from scripts.files.form import ErrorCollector, Form, check_text, list_of, unknown
-from scripts.reports.by_anatomy.words import part_names, plain_words
+from scripts.files.faults import MISSING, Fault
+from scripts.files.validation import ErrorCollector, StrictModel, fault, unknown
+from scripts.reports.by_anatomy.words import plain_words, read_vocabulary
+from scripts.reports.tables import raise_faults, read_json
 
 logger = logging.getLogger(__name__)
-
-TABLES = DOMAINS / "ct" / "anatomies"
 
 
 class AnatomyTableError(UserError):
@@ -44,37 +44,40 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class AnatomyTable:
-    """The anatomies of a task, in the order of their mask values.
+    """The anatomies of a network, in the order of their mask values.
 
-    Built in are "ct_rate", the 4 that fVLM's release has (arXiv 2501.14548), and "wide", 15 of chest and upper abdomen (the paper's
-    own 15 are not public). Copy one of scripts/domains/ct/anatomies, change it and give its path to have others.
+    Chest CT comes with "ct_rate", the 4 that fVLM's release has (arXiv 2501.14548), and "wide", 15 of chest and upper abdomen (the
+    paper's own 15 are not public). Copy one of scripts/domains/ct/anatomies, change it and give its path to have others.
+
+    Attributes:
+        anatomies: in order.
+        domain: name or folder of the domain whose lexicon and parts reports are read by.
     """
 
     anatomies: tuple[Anatomy, ...]
+    domain: str
 
     @classmethod
-    def load(cls, name_or_path: str | Path, names: Sequence[str] | None = None) -> "AnatomyTable":
-        """Read a built-in table, or a JSON file of the same form.
+    def load(cls, name_or_path: str | Path, domain: str | Path | Domain, names: Sequence[str] | None = None) -> "AnatomyTable":
+        """Read a table of a domain, or a JSON file of the same form.
 
         Args:
-            name_or_path: "ct_rate", "wide", or the file.
+            name_or_path: name of a file in the domain's folder of anatomies ("ct_rate"), or the path of another.
+            domain: name or folder of the domain, or itself.
             names: the anatomies of a network that will look at this table's masks; None for none.
 
         Raises:
+            DomainError: no such domain, or one without anatomies.
             AnatomyTableError: no such table, one of other anatomies than `names` or in another order, or a faulty one: keys
                 missing or unknown, a part that the vocabulary does not have, a name twice, a structure in two anatomies; all
                 faults are named.
         """
-        path, content = _read(name_or_path, "anatomy table")
-        faults = _table_faults(str(path), content)
-        if faults:
-            raise AnatomyTableError(describe_faults(faults))
-        table = cls(
-            tuple(
-                Anatomy(entry["name"], *(tuple(entry.get(key, ())) for key in ("structures", "parts", "terms")))
-                for entry in content["anatomies"]
-            )
-        )
+        domain = read_domain(domain)
+        path, content = _read(name_or_path, domain, "anatomy table")
+        entries, faults = _checked(str(path), content, list(read_vocabulary(domain.reference).parts))
+        raise_faults(faults, AnatomyTableError)
+        anatomies = [Anatomy(one.name, *map(tuple, (one.structures, one.parts, one.terms))) for one in entries]
+        table = cls(tuple(anatomies), domain.reference)
         if names is not None and table.names != list(names):
             known = ", ".join(names)
             raise AnatomyTableError(
@@ -133,92 +136,91 @@ def strip_template(text: str, template: str) -> str:
     return text.replace(template, "").strip()
 
 
-def read_label_table(name_or_path: str | Path) -> dict[int, str]:
+def read_label_table(name_or_path: str | Path, domain: str | Path | Domain) -> dict[int, str]:
     """Read which structure each value of a segmentation stands for.
 
     Args:
-        name_or_path: "totalsegmentator_v2" (the 117 classes of its task "total"), or a JSON file {"1": "spleen", ...}.
+        name_or_path: name of a file in the domain's folder of anatomies ("totalsegmentator_v2", the 117 classes of its task
+            "total"), or the path of a JSON file {"1": "spleen", ...}.
+        domain: name or folder of the domain, or itself.
 
     Raises:
+        DomainError: no such domain, or one without anatomies.
         AnatomyTableError: no such table, or a faulty one; all faults are named.
     """
-    path, content = _read(name_or_path, "label table")
+    path, content = _read(name_or_path, read_domain(domain), "label table")
     notes = ErrorCollector(str(path))
     if not isinstance(content, dict) or not content:
         notes.wrong_type("", content, 'an object of structures by mask value, {"1": "spleen", ...}')
-        content = {}
-    for value, name in content.items():
-        if not (value.isascii() and value.isdigit() and int(value) > 0):
-            notes.add("bad mask value", value, name, "is no whole number above 0", "give the value that the voxels have")
-        check_text(notes, value, name)
-    if notes.faults:
-        raise AnatomyTableError(describe_faults(notes.faults))
+    else:
+        notes.check(_LabelTable, content)
+    raise_faults(notes.faults, AnatomyTableError)
     return {int(value): name for value, name in content.items()}
 
 
-def _read(name_or_path: str | Path, what: str) -> tuple[Path, Any]:
-    """The file of a built-in name or path, and its content."""
-    path = TABLES / f"{name_or_path}.json"
+def _read(name_or_path: str | Path, domain: Domain, what: str) -> tuple[Path, Any]:
+    """The file of a name or path, and its content."""
+    folder = domain.table("anatomies")
+    path = folder / f"{name_or_path}.json"
     if Path(name_or_path).suffix or not path.is_file():
         path = Path(name_or_path)
-    try:
-        return path, json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        built_in = ", ".join(sorted(file.stem for file in TABLES.glob("*.json")))
-        reason = error.strerror or error
-        raise AnatomyTableError(f"{what} {path}: {reason}; give the path of a JSON file, or a built-in one: {built_in}") from error
-    except ValueError as error:
-        raise AnatomyTableError(f"{what} {path}: is not JSON ({error}); compare it with {TABLES / 'ct_rate.json'}") from error
+    known = ", ".join(sorted(file.stem for file in folder.glob("*.json")))
+    return path, read_json(path, what, f"give the path of a JSON file, or a built-in one: {known}", AnatomyTableError)
 
 
-def _check_part(notes: ErrorCollector, key: str, value: Any) -> None:
-    if not isinstance(value, str):
-        notes.wrong_type(key, value, "the name of a part")
-    elif value not in part_names():
-        notes.add("unknown part", key, value, *unknown(value, part_names()))
+def _mask_value(value: str) -> str:
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise fault("bad mask value", "is no whole number above 0", "give the value that the voxels have")
+    return value
 
 
-def _check_term(notes: ErrorCollector, key: str, value: Any) -> None:
-    check_text(notes, key, value)
-    if isinstance(value, str) and value.strip() and not plain_words(value):
-        notes.add("no word", key, value, "holds no letter a to z nor digit", "give a word or phrase that reports use")
+def _part(name: str, info: ValidationInfo) -> str:
+    if name not in info.context:
+        raise fault("unknown part", *unknown(name, info.context))
+    return name
 
 
-_ANATOMY = Form(
-    {
-        "name": check_text,
-        "structures": list_of(check_text, "structures", may_be_empty=False),
-        "parts": list_of(_check_part, "parts", may_be_empty=True),
-    },
-    {"terms": list_of(_check_term, "terms", may_be_empty=False)},
-)
+def _term(term: str) -> str:
+    if not plain_words(term):
+        raise fault("no word", "holds no letter a to z nor digit", "give a word or phrase that reports use")
+    return term
 
 
-def _table_faults(file: str, content: Any) -> list[Fault]:
+_LabelTable = RootModel[dict[Annotated[str, AfterValidator(_mask_value)], Text]]
+
+
+class _Entry(StrictModel):
+    """An anatomy of a table; the context is the parts that the vocabulary has."""
+
+    name: Text
+    structures: Annotated[list[Text], not_empty("structures")]
+    parts: list[Annotated[str, AfterValidator(_part)]]
+    terms: Annotated[list[Annotated[Text, AfterValidator(_term)]], not_empty("terms")] = Field(default_factory=list)
+
+
+def _checked(file: str, content: Any, parts: Sequence[str]) -> tuple[list[_Entry], list[Fault]]:
+    """The entries of a table, and all its faults."""
     notes = ErrorCollector(file)
     entries = content.get("anatomies") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries or set(content) != {"anatomies"}:
         notes.add("wrong form", "", MISSING, "is not an object with the one key anatomies, a list", "copy the form of ct_rate.json")
-        return notes.faults
-    faults = notes.faults
+        return [], notes.faults
+    faults, checked = notes.faults, []
     for number, entry in enumerate(entries):
         name = entry.get("name") if isinstance(entry, dict) else None
         notes = ErrorCollector(file, "anatomies", name if isinstance(name, str) and name else f"[{number}]")
-        if isinstance(entry, dict):
-            _ANATOMY.check(notes, entry)
-            if entry.get("parts") == [] and not entry.get("terms"):
-                notes.add("no words", "parts", [], "no sentence of a report could be on it", "give it parts or terms")
-        else:
-            notes.wrong_type("", entry, "an object")
+        checked.append(notes.check(_Entry, entry, context=parts))
+        if isinstance(entry, dict) and entry.get("parts") == [] and not entry.get("terms"):
+            notes.add("no words", "parts", [], "no sentence of a report could be on it", "give it parts or terms")
         faults += notes.faults
-    return faults or _repeats(file, entries)
+    return checked, faults or _repeats(file, checked)
 
 
-def _repeats(file: str, entries: list[dict]) -> list[Fault]:
+def _repeats(file: str, entries: list[_Entry]) -> list[Fault]:
     """Names and structures that stand more than once."""
     notes = ErrorCollector(file, "anatomies")
-    names = Counter(entry["name"] for entry in entries)
-    owners = Counter(structure for entry in entries for structure in entry["structures"])
+    names = Counter(entry.name for entry in entries)
+    owners = Counter(structure for entry in entries for structure in entry.structures)
     for name in (name for name, count in names.items() if count > 1):
         notes.add("repeated name", "name", name, f"names {names[name]} anatomies", "give each a name of its own")
     for name in (name for name, count in owners.items() if count > 1):

@@ -1,4 +1,4 @@
-"""A nasal endoscopy report, English or Chinese, as sentences that each say something of one region.
+"""An exam's report, English or Chinese, as sentences that each say something of one region.
 
 Regions and findings are told by the words of a lexicon (`scripts.reports.exams.lexicon`). No image is involved: which image
 shows the region is what a network has to find out.
@@ -11,56 +11,25 @@ shows the region is what a network has to find out.
 
 # ruff: noqa: RUF001 - Chinese has marks of its own
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from scripts.files.atomic import text_id
-from scripts.reports.exams.lexicon import REGIONS, ExamLexicon, Word, fold
+from scripts.reports.exams.lexicon import ExamLexicon, fold
+from scripts.reports.negation import Scopes, Tag
 from scripts.reports.sections import report_sections, split_sentences
+from scripts.reports.statements import Polarity, Statement
 
 _CJK = "\u3000-\u303f\u3400-\u9fff\uff00-\uffef"
 _CHINESE_END = re.compile(rf"[。！？；]|(?<=[{_CJK}])[ \t]*\n")
 _SEAM = re.compile(r"([,，;；]\s*)")
+_MARK = re.compile("[,，;；]")
 _OR = re.compile(r"\b(?:or|nor)\b|或")
 _SCOPE_LEFT = 12  # characters between "not" and the "normal" that it denies: one word
 
 
-class ExamSentence(NamedTuple):
-    """A sentence, or a part of one, on one region.
-
-    Attributes:
-        text: as written, with a full stop.
-        region: one of `REGIONS`, None where none is known.
-        findings: what it asserts or suspects, in alphabetical order.
-        normal: whether it calls the region normal; neither this nor findings: nothing known is said.
-    """
-
-    text: str
-    region: str | None
-    findings: tuple[str, ...]
-    normal: bool
-
-    @property
-    def region_index(self) -> int:
-        """Position of the region in `REGIONS`, -1 for none."""
-        return -1 if self.region is None else REGIONS.index(self.region)
-
-    @property
-    def statement_id(self) -> int:
-        """A number for region and findings (or "normal"), the same in every run and language; 63 bits of SHA-256. -1 unknown.
-
-        The side is no part of it: the image of a left polyp shows what that of a right one shows, mirrored, so the two must not be
-        told apart as if one were right and the other wrong.
-        """
-        if self.region is None or not (self.findings or self.normal):
-            return -1
-        said = f"{self.region}|{'+'.join(self.findings) or 'normal'}"
-        return text_id(said)
-
-
-def exam_sentences(report: str, lexicon: ExamLexicon, keep_impression: bool = False) -> list[ExamSentence]:
+def exam_sentences(report: str, lexicon: ExamLexicon, keep_impression: bool = False) -> list[Statement]:
     """All different sentences of a report, in reading order.
 
-        exam_sentences("Smooth nasopharynx. Impression: Normal.", ExamLexicon.load("nasal_en"))
+        exam_sentences("Smooth nasopharynx. Impression: Normal.", ExamLexicon.load("en", "nasal"))
 
     Args:
         report: with or without headings. "Impression:", "Diagnosis:", 诊断, 印象 and their like open the impression; sections
@@ -71,8 +40,13 @@ def exam_sentences(report: str, lexicon: ExamLexicon, keep_impression: bool = Fa
     sections = report_sections(_with_english_headings(report, lexicon))
     findings = sections["findings"] or sections["others"] * (not sections["impression"])
     texts = [findings, sections["impression"]] if keep_impression else [findings]
-    units = [unit for text in texts for sentence in _sentences(text) for unit in _units(sentence, lexicon)]
+    units = [unit for text in texts for unit in text_statements(text, lexicon)]
     return list({unit.text: unit for unit in units}.values())
+
+
+def text_statements(text: str, lexicon: ExamLexicon) -> list[Statement]:
+    """All sentences of a text without sections, or their parts on regions of their own, in reading order."""
+    return [unit for sentence in _sentences(text) for unit in _units(sentence, lexicon)]
 
 
 def _with_english_headings(report: str, lexicon: ExamLexicon) -> str:
@@ -96,7 +70,7 @@ def _sentences(text: str) -> list[str]:
     return [piece for part in pieces if re.search(r"[^\W\d_]", piece := part.strip(" \t\n,，、"))]
 
 
-def _units(sentence: str, lexicon: ExamLexicon) -> list[ExamSentence]:
+def _units(sentence: str, lexicon: ExamLexicon) -> list[Statement]:
     """A sentence, or its parts on regions of their own."""
     parts = _SEAM.split(sentence)
     joined = [parts[0]]
@@ -114,54 +88,58 @@ def _names_region(text: str, lexicon: ExamLexicon) -> bool:
     return bool(lexicon.find_regions(fold(text)))
 
 
-def _says_something(unit: ExamSentence) -> bool:
+def _says_something(unit: Statement) -> bool:
     return bool(unit.findings) or unit.normal
 
 
-def _read(text: str, lexicon: ExamLexicon) -> ExamSentence:
+def _read(text: str, lexicon: ExamLexicon) -> Statement:
     folded = fold(text)
-    named = lexicon.find_regions(folded)
-    region = named[0][0] if named else None
-    asserted, normal = _judge(folded, lexicon.find_words(folded, region))
+    region = next(iter(lexicon.find_regions(folded)), None)
+    asserted, normality = _judge(folded, lexicon.find_words(folded, region))
     if region is None:
         region = next((lexicon.implied[name] for name in asserted if name in lexicon.implied), None)
         if region is not None:
-            asserted, normal = _judge(folded, lexicon.find_words(folded, region))
+            asserted, normality = _judge(folded, lexicon.find_words(folded, region))
     definite = {name for name in asserted if name not in lexicon.vague}
     text = text.strip()
     stop = "。" if re.search(rf"[{_CJK}]", text) else "."
-    return ExamSentence(text + stop, region, tuple(sorted(definite or set(asserted))), normal and not asserted)
+    polarity = "present" if asserted else normality
+    index = -1 if region is None else lexicon.region_names.index(region)
+    return Statement(text + stop, polarity, region, index, tuple(sorted(definite or set(asserted))))
 
 
-def _judge(text: str, words: list[Word]) -> tuple[list[str], bool]:
-    """Findings that a text asserts, in its order, and whether it says that something is normal."""
-    asserted: list[tuple[str, int]] = []
-    normal, denied_from = False, None
-    before = 0
-    for word in words:
-        between = text[before : word.start]
-        if word.kind == "tissues":
-            # Only as the first word of its part: "no oedema of the mucosa, polyp or pus" is one list.
-            denied_from = None if re.search("[,，;；]", between) else denied_from
-            continue
-        if denied_from is not None and re.search("[,，;；]", between) and not _OR.search(text[word.start - 4 :]):
-            denied_from = None
-        if word.kind == "scope_ends":
-            denied_from = None
-        elif word.kind == "negations":
-            denied_from = word.end
-        elif word.kind == "negations_after":
-            clause = max(text.rfind(mark, 0, word.start) for mark in ",，;；")
-            denied = [entry for entry in asserted if entry[1] > clause]
-            asserted, normal = [entry for entry in asserted if entry not in denied], normal or bool(denied)
-        elif word.kind == "finding":
-            if denied_from is None:
-                asserted.append((word.name, word.start))
+def _judge(text: str, tags: Sequence[Tag]) -> tuple[list[str], Polarity | None]:
+    """Findings that a text asserts, in its order; and whether it says that something is normal, or else denies something."""
+    ahead = _ends_of_denials(text, tags)
+    scopes = Scopes(tags, ahead, behind=[mark.start() for mark in _MARK.finditer(text)])
+    asserted, kinds = [], set()
+    before: Tag | None = None
+    for tag in tags:
+        if "findings" in tag.kinds:
+            state = scopes.state(tag)
+            asserted += [tag.name] if state != "negated" else []
+            kinds.add(state)
+        elif "normal" in tag.kinds:
+            if before and tag.start - before.end <= _SCOPE_LEFT and scopes.follows(before, tag, "negation"):
+                denied = scopes.reached(tag, "negation", only_from_behind=True)
+                asserted += ["abnormality"] * (not denied)
+                kinds |= {"negated"} if denied else set()
             else:
-                normal = True
-        elif denied_from == before and word.start - before <= _SCOPE_LEFT:
-            asserted.append(("abnormality", word.start))
-        else:
-            normal = True
-        before = word.end
-    return [name for name, _ in asserted], normal
+                kinds.add("normal")
+        before = before if "tissues" in tag.kinds else tag
+    return asserted, next((kind for kind in ("normal", "negated") if kind in kinds), None)
+
+
+def _ends_of_denials(text: str, tags: Sequence[Tag]) -> list[int]:
+    """Where a denial of what follows ends: at a comma, unless a list goes on to an "or" behind it, or at a word of its own."""
+    ends, before = [], 0
+    for tag in tags:
+        after_mark = _MARK.search(text[before : tag.start])
+        if "tissues" in tag.kinds:
+            # Only as the first word of its part: "no oedema of the mucosa, polyp or pus" is one list.
+            ends += [tag.start] if after_mark else []
+            continue
+        if "scope_ends" in tag.kinds or (after_mark and not _OR.search(text[tag.start - 4 :])):
+            ends.append(tag.start)
+        before = tag.end
+    return ends

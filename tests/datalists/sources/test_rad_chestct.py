@@ -166,6 +166,6 @@ def test_a_volume_in_two_tables(rad_chestct_dir, tmp_path):
 
 
 def test_the_prompt_table_asks_for_these_labels():
-    prompts = read_anatomy_prompts("rad_chestct", anatomies=("lung", "heart", "esophagus", "aorta"))
+    prompts = read_anatomy_prompts("rad_chestct", "ct", anatomies=("lung", "heart", "esophagus", "aorta"))
     assert [prompt.label for prompt in prompts] == list(rad_chestct.FINDINGS)
     assert len(rad_chestct.ANYWHERE) == len(set(rad_chestct.ANYWHERE)) == 52

@@ -121,7 +121,7 @@ def test_findings_do_not_share_voxels(body, drawn):
 
 
 def test_mask_classes_are_those_of_the_wide_table(drawn):
-    names, table = read_label_table("totalsegmentator_v2"), AnatomyTable.load("wide")
+    names, table = read_label_table("totalsegmentator_v2", "ct"), AnatomyTable.load("wide", "ct")
     lookup = table.lookup(names)
     canvas, _ = drawn
     for anatomy, ids in IDS.items():

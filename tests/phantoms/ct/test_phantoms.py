@@ -78,7 +78,7 @@ def test_lesions_tell_where_each_finding_lies(datalist):
 
 def test_prompts_lie_beside_the_datalist_and_ask_for_every_finding_in_words_partly_of_their_own(datalist):
     assert json.loads((datalist.parent / "prompts.json").read_text()) == prompt_table()
-    prompts = read_anatomy_prompts(datalist.parent / "prompts.json", AnatomyTable.load("wide").names)
+    prompts = read_anatomy_prompts(datalist.parent / "prompts.json", "ct", AnatomyTable.load("wide", "ct").names)
     assert [(p.label, p.anatomy) for p in prompts] == [(label, finding.anatomy) for label, finding in FINDINGS.items()]
     assert all(len(p.positive) >= 3 and len(p.negative) >= 3 for p in prompts)
     stated = {sentence for wording in WORDINGS.values() for sentence in wording.stated}

@@ -14,10 +14,10 @@ def plans() -> dict[str, list]:
 
 
 def test_findings_cover_the_wide_table_and_sixteen_lie_in_the_four_organs_of_ct_rate():
-    assert {finding.anatomy for finding in FINDINGS.values()} == set(AnatomyTable.load("wide").names)
+    assert {finding.anatomy for finding in FINDINGS.values()} == set(AnatomyTable.load("wide", "ct").names)
     of = Counter(finding.anatomy for finding in FINDINGS.values())
     assert len(FINDINGS) >= 24 and of["lung"] >= 6
-    assert sum(of[name] for name in AnatomyTable.load("ct_rate").names) >= 16
+    assert sum(of[name] for name in AnatomyTable.load("ct_rate", "ct").names) >= 16
 
 
 @pytest.mark.parametrize("split", SPLITS)

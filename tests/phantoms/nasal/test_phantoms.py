@@ -71,7 +71,7 @@ def test_no_patient_is_in_two_splits(datalist):
 
 
 def test_prompts_lie_beside_the_datalist(datalist):
-    assert read_prompts(datalist.parent / "prompts.json") == prompt_table()
+    assert read_prompts(datalist.parent / "prompts.json", "nasal") == prompt_table()
 
 
 @pytest.mark.parametrize("arguments", [{"training": -1}, {"training": 0, "validation": 0, "test": 0}, {"workers": 0}])

@@ -4,7 +4,7 @@ import pytest
 
 from scripts.datalists.sources.ct_rate import LABELS
 from scripts.files.errors import UserError
-from scripts.reports.by_anatomy.prompts import BUILT_IN, FindingPrompts, PromptTableError, read_anatomy_prompts
+from scripts.reports.by_anatomy.prompts import FindingPrompts, PromptTableError, read_anatomy_prompts
 
 CT_RATE_ANATOMIES = ("lung", "heart", "esophagus", "aorta")
 WIDE_ANATOMIES = (
@@ -42,17 +42,17 @@ def write(tmp_path):
 
 def told(path, anatomies=None):
     with pytest.raises(PromptTableError) as raised:
-        read_anatomy_prompts(path, anatomies)
+        read_anatomy_prompts(path, "ct", anatomies)
     return str(raised.value)
 
 
 def test_a_table_of_ones_own(write):
     path = write({"about": "mine", "findings": [finding(), finding("Cyst", "liver", ["Cyst.", "A cyst."], ["No cyst."])]})
-    assert read_anatomy_prompts(path, ("lung", "liver")) == [
+    assert read_anatomy_prompts(path, "ct", ("lung", "liver")) == [
         FindingPrompts("Emphysema", "lung", ("Emphysema.",), ("No emphysema.",)),
         FindingPrompts("Cyst", "liver", ("Cyst.", "A cyst."), ("No cyst.",)),
     ]
-    assert read_anatomy_prompts(str(path))[0].anatomy == "lung"
+    assert read_anatomy_prompts(str(path), "ct")[0].anatomy == "lung"
 
 
 def test_all_faults_at_once(write):
@@ -80,7 +80,7 @@ def test_all_faults_at_once(write):
         "Nodule, weight = 2: is not among",
         "[3], label = 7: is a number, not text",
         '[3], anatomy: is required and not there; rename "anatomie"',
-        '[3], positive = "Cyst.": is text, not a list of wordings',
+        '[3], positive = "Cyst.": is text, not a list',
         "[3], negative[1] = 3: is a number, not text",
         '[4] = "Mass": is text, not an object',
     ):
@@ -96,13 +96,14 @@ def test_wordings_that_tell_nothing_apart(write):
     elsewhere = finding("Liver mass", "liver", ["Emphysema."], ["No emphysema."])
     text = told(write({"findings": [finding(), both, shared, elsewhere]}))
     assert "2 faults in 2 records" in text
-    assert 'Bulla, negative[0] = "Bulla.": stands at Bulla, positive[0] already' in text
-    assert 'Cyst, positive[0] = "NO emphysema.": stands at Emphysema, negative[0] already' in text
-    assert 'positive[1] = "emphysema. ": stands at Emphysema, positive[0] already' in told(write({"findings": [twice]}))
+    assert 'Bulla, negative[0] = "Bulla.": is the same wording as Bulla, positive[0]' in text
+    assert 'Cyst, positive[0] = "NO emphysema.": is the same wording as Emphysema, negative[0]' in text
+    assert 'positive[1] = "emphysema. ": is the same wording as Emphysema, positive[0]' in told(write({"findings": [twice]}))
 
 
 def test_files_that_are_no_table(write, tmp_path):
-    assert "cannot be opened (No such file or directory); give a path, or one of ct_rate, ct_wide" in told(tmp_path / "none.json")
+    absent = told(tmp_path / "none.json")
+    assert "cannot be opened (No such file or directory); give the name of a prompt table of domain ct (ct_rate, ct_wide" in absent
     assert "is not JSON: Expecting value, line 1, column 1" in told(write("findings"))
     assert "is a list, not an object" in told(write([finding()]))
     assert "findings: is required and not there" in told(write({"about": "x"}))
@@ -112,7 +113,7 @@ def test_files_that_are_no_table(write, tmp_path):
 
 
 def test_ct_rate_is_the_published_table():
-    prompts = read_anatomy_prompts("ct_rate", CT_RATE_ANATOMIES)
+    prompts = read_anatomy_prompts("ct_rate", "ct", CT_RATE_ANATOMIES)
     assert {prompt.label for prompt in prompts} == set(LABELS) - {"Medical material", "Lymphadenopathy"}
     for prompt in prompts:
         assert prompt.negative == ("Not " + prompt.positive[0],)
@@ -127,24 +128,23 @@ def test_ct_rate_is_the_published_table():
 
 def test_ct_rate_in_the_published_order(fvlm_golden):
     items = json.loads((fvlm_golden / "infer_expected.json").read_text())["test_items"]
-    asked = [[p.anatomy, p.label, *p.negative, *p.positive] for p in read_anatomy_prompts("ct_rate")]
+    asked = [[p.anatomy, p.label, *p.negative, *p.positive] for p in read_anatomy_prompts("ct_rate", "ct")]
     assert asked == items
 
 
 def test_rad_chestct_asks_in_the_words_of_ct_rate():
-    published = read_anatomy_prompts("ct_rate")
-    prompts = read_anatomy_prompts("rad_chestct", CT_RATE_ANATOMIES)
+    published = read_anatomy_prompts("ct_rate", "ct")
+    prompts = read_anatomy_prompts("rad_chestct", "ct", CT_RATE_ANATOMIES)
     assert prompts[:15] == [prompt for prompt in published if prompt.label != "Mosaic attenuation pattern"]
     assert all(prompt.negative == ("Not " + prompt.positive[0],) for prompt in prompts)
 
 
 def test_the_wide_table():
-    prompts = read_anatomy_prompts("ct_wide", WIDE_ANATOMIES)
+    prompts = read_anatomy_prompts("ct_wide", "ct", WIDE_ANATOMIES)
     assert len(prompts) >= 54
     assert {prompt.anatomy for prompt in prompts} == set(WIDE_ANATOMIES)
     assert all(len(prompt.positive) >= 3 and len(prompt.negative) >= 3 for prompt in prompts)
     texts = [text for prompt in prompts for text in prompt.positive + prompt.negative]
     assert all(text[0].isupper() and text.endswith(".") and text == text.strip() for text in texts)
     anatomy_of = {prompt.label: prompt.anatomy for prompt in prompts}
-    assert all(anatomy_of[prompt.label] == prompt.anatomy for prompt in read_anatomy_prompts("ct_rate"))
-    assert set(BUILT_IN) == {"ct_rate", "ct_wide", "rad_chestct"}
+    assert all(anatomy_of[prompt.label] == prompt.anatomy for prompt in read_anatomy_prompts("ct_rate", "ct"))

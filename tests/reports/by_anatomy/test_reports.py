@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.cases.domain import read_domain
 from scripts.reports.by_anatomy.published_texts import published_texts
 from scripts.reports.by_anatomy.reports import (
-    CT_LEXICON,
     Mention,
     ReportSentence,
     anatomy_sentences,
@@ -18,10 +18,10 @@ from scripts.reports.by_anatomy.reports import (
     sentence_anatomies,
 )
 from scripts.reports.by_anatomy.table import Anatomy, AnatomyTable, is_abnormal, strip_template
-from scripts.reports.by_anatomy.words import PartFinder, ct_vocabulary, part_names
+from scripts.reports.by_anatomy.words import PartFinder, read_vocabulary
 
-CT_RATE = AnatomyTable.load("ct_rate")
-WIDE = AnatomyTable.load("wide")
+CT_RATE = AnatomyTable.load("ct_rate", "ct")
+WIDE = AnatomyTable.load("wide", "ct")
 
 # The truth's tags -> anatomies. Bone structures speak for the spine, the only bones of the table; tags not listed, for none.
 TO_CT_RATE = dict.fromkeys(("lung", "pleura", "airway"), "lung") | dict.fromkeys(("heart", "pericardium", "coronary"), "heart")
@@ -268,7 +268,7 @@ def test_odd_text_is_read_without_an_error(report):
 
 def test_words_of_a_table_s_own():
     bladder = Anatomy("bladder", ("urinary_bladder",), (), ("bladder", "Vesical-wall"))
-    table = AnatomyTable((*CT_RATE.anatomies, bladder))
+    table = AnatomyTable((*CT_RATE.anatomies, bladder), "ct")
     assert brief("The bladder is normal. Vesical wall thickening. Both lungs are clear.", table) == [
         ["bladder"],
         ["!bladder"],
@@ -286,19 +286,20 @@ def test_statements_are_put_together_by_section():
 
 
 def test_every_word_of_thect_vocabulary_finds_its_own_part():
-    finder = PartFinder({})
-    for name in part_names():
-        for term in ct_vocabulary()["parts"][name]["terms"]:
+    vocabulary = read_vocabulary("ct")
+    finder = PartFinder(vocabulary, {})
+    for name, part in vocabulary.parts.items():
+        for term in part.terms:
             assert name in finder.parts(term.replace("*", "")).named, (name, term)
-        for hint in ct_vocabulary()["parts"][name]["hints"]:
+        for hint in part.hints:
             parts = finder.parts(hint.replace("*", ""))
             assert name in parts.implied or parts.named, (name, hint)
 
 
 def test_lists_of_words_have_no_repeats():
-    vocabulary = dict(ct_vocabulary())
+    vocabulary = read_vocabulary("ct").model_dump()
     lists = [words for part in vocabulary.pop("parts").values() for words in part.values()]
-    lists += [*vocabulary.values(), *json.loads(CT_LEXICON.read_text()).values()]
+    lists += [*vocabulary.values(), *json.loads(read_domain("ct").lexicon().read_text()).values()]
     assert [word for words in lists for word, count in Counter(words).items() if count > 1] == []
 
 

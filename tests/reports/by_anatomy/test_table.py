@@ -15,7 +15,7 @@ WIDE += ["kidney", "stomach", "bowel", "spine"]
 
 @pytest.fixture(scope="module")
 def structures():
-    return read_label_table("totalsegmentator_v2")
+    return read_label_table("totalsegmentator_v2", "ct")
 
 
 def write(folder, content):
@@ -41,7 +41,7 @@ def test_totalsegmentator_names_agree_with_real_masks(shared_data, structures):
 
 
 def test_ct_rate_merges_structures_as_published(structures):
-    table = AnatomyTable.load("ct_rate")
+    table = AnatomyTable.load("ct_rate", "ct")
     assert table.names == ["lung", "heart", "esophagus", "aorta"]
     expected = np.zeros(118, np.uint8)
     expected[10:15], expected[[51, 61]], expected[15], expected[52] = 1, 2, 3, 4
@@ -50,7 +50,7 @@ def test_ct_rate_merges_structures_as_published(structures):
 
 
 def test_wide_covers_15_anatomies_with_known_structures(structures):
-    table = AnatomyTable.load("wide")
+    table = AnatomyTable.load("wide", "ct")
     assert table.names == WIDE
     lookup = table.lookup(structures)
     assert set(lookup) == set(range(16))
@@ -62,7 +62,7 @@ def test_wide_covers_15_anatomies_with_known_structures(structures):
 
 
 def test_lookup_of_another_segmentation(caplog):
-    table = AnatomyTable((Anatomy("lung", ("lung_left", "lung_right"), ("lung",)), Anatomy("heart", ("heart",), ("heart",))))
+    table = AnatomyTable((Anatomy("lung", ("lung_left", "lung_right"), ("lung",)), Anatomy("heart", ("heart",), ("heart",))), "ct")
     with caplog.at_level(logging.WARNING):
         lookup = table.lookup({300: "lung_left", 2: "lung_right", 7: "tumour"})
     assert len(lookup) == 301 and lookup[300] == lookup[2] == 1 and lookup.sum() == 2
@@ -77,7 +77,7 @@ def test_template():
 
 def test_a_table_of_ones_own(tmp_path):
     entry = {"name": "bladder", "structures": ["urinary_bladder"], "parts": [], "terms": ["bladder", "vesical"]}
-    table = AnatomyTable.load(write(tmp_path, {"anatomies": [entry]}))
+    table = AnatomyTable.load(write(tmp_path, {"anatomies": [entry]}), "ct")
     assert table.anatomies == (Anatomy("bladder", ("urinary_bladder",), (), ("bladder", "vesical")),)
 
 
@@ -91,7 +91,7 @@ def test_all_faults_of_a_table_at_once(tmp_path):
     ]
     path = write(tmp_path, {"anatomies": entries})
     with pytest.raises(AnatomyTableError) as caught:
-        AnatomyTable.load(path)
+        AnatomyTable.load(path, "ct")
     message = str(caught.value)
     for part in (
         str(path),
@@ -114,7 +114,7 @@ def test_names_and_structures_stand_once(tmp_path):
         {"name": "lung", "structures": ["heart"], "parts": ["lung"]},
     ]
     with pytest.raises(AnatomyTableError) as caught:
-        AnatomyTable.load(write(tmp_path, {"anatomies": entries}))
+        AnatomyTable.load(write(tmp_path, {"anatomies": entries}), "ct")
     assert '"lung": names 2 anatomies' in str(caught.value) and '"heart": stands 2 times' in str(caught.value)
 
 
@@ -123,30 +123,30 @@ def test_not_a_table(tmp_path, content):
     path = tmp_path / "table.json"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(AnatomyTableError, match=r"table\.json"):
-        AnatomyTable.load(path)
+        AnatomyTable.load(path, "ct")
 
 
 def test_no_such_table(tmp_path):
     with pytest.raises(AnatomyTableError, match="built-in one: ct_rate, totalsegmentator_v2, wide"):
-        AnatomyTable.load("ct_rats")
-    with pytest.raises(AnatomyTableError, match=r"missing\.json: No such file"):
-        read_label_table(tmp_path / "missing.json")
+        AnatomyTable.load("ct_rats", "ct")
+    with pytest.raises(AnatomyTableError, match=r"missing\.json: cannot be opened \(No such file"):
+        read_label_table(tmp_path / "missing.json", "ct")
     with pytest.raises(AnatomyTableError, match="not an object with the one key anatomies"):
-        AnatomyTable.load("totalsegmentator_v2")
+        AnatomyTable.load("totalsegmentator_v2", "ct")
 
 
 def test_all_faults_of_a_label_table_at_once(tmp_path):
     path = write(tmp_path, {"0": "background", "1": "lung", "two": "heart", "3": "", "-4": 5})
     with pytest.raises(AnatomyTableError) as caught:
-        read_label_table(path)
+        read_label_table(path, "ct")
     message = str(caught.value)
     for value in ("0", "two", "-4"):
-        assert f"{path}, {value} = " in message
-    assert '3 = ""' in message and "5 faults" in message and '"lung"' not in message
-    assert read_label_table(write(tmp_path, {"1": "lung", "20": "lung"})) == {1: "lung", 20: "lung"}
+        assert f'{path} = "{value}": is no whole number above 0' in message
+    assert "-4 = 5: is a number, not text" in message and '3 = ""' in message and "5 faults" in message and '"lung"' not in message
+    assert read_label_table(write(tmp_path, {"1": "lung", "20": "lung"}), "ct") == {1: "lung", 20: "lung"}
     for content in ([], {}, "x"):
         with pytest.raises(AnatomyTableError, match="structures by mask value"):
-            read_label_table(write(tmp_path, json.dumps(content)))
+            read_label_table(write(tmp_path, json.dumps(content)), "ct")
 
 
 @pytest.mark.parametrize(
@@ -155,10 +155,10 @@ def test_all_faults_of_a_label_table_at_once(tmp_path):
 def test_a_table_of_other_anatomies_than_the_networks_is_refused(names):
     """Another order as well: mask values are positions."""
     with pytest.raises(AnatomyTableError) as caught:
-        AnatomyTable.load("ct_rate", names)
+        AnatomyTable.load("ct_rate", "ct", names)
     said = str(caught.value)
     assert f"has lung, heart, esophagus, aorta, the network knows {', '.join(names)}: give the --anatomies" in said
 
 
 def test_the_networks_own_table_is_taken():
-    assert AnatomyTable.load("wide", tuple(WIDE)) == AnatomyTable.load("wide")
+    assert AnatomyTable.load("wide", "ct", tuple(WIDE)) == AnatomyTable.load("wide", "ct")

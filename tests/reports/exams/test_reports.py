@@ -7,21 +7,23 @@ import json
 import numpy as np
 import pytest
 
+from scripts.cases.domain import read_domain
 from scripts.phantoms.nasal.plan import FINDINGS
 from scripts.phantoms.nasal.plan import REGIONS as PHANTOM_REGIONS
 from scripts.phantoms.nasal.words import NAMES, NORMAL, STATED
-from scripts.reports.exams.lexicon import REGIONS, ExamLexicon, LexiconError
+from scripts.reports.exams.lexicon import ExamLexicon
 from scripts.reports.exams.reports import exam_sentences
+from scripts.reports.tables import LexiconError
 
 
 @pytest.fixture(scope="module")
 def english():
-    return ExamLexicon.load("nasal_en")
+    return ExamLexicon.load("en", "nasal")
 
 
 @pytest.fixture(scope="module")
 def both():
-    return ExamLexicon.load(["nasal_en", "nasal_zh"])
+    return ExamLexicon.load(["en", "zh"], "nasal")
 
 
 def told(report, lexicon, **options):
@@ -40,7 +42,7 @@ def wordings(texts, region):
 
 
 def test_phantom_sentences_are_on_their_region_and_their_wordings_are_one_statement(english):
-    assert REGIONS == PHANTOM_REGIONS
+    assert read_domain("nasal").regions == PHANTOM_REGIONS
     wrong, right, statements = [], 0, {}
     for label, regions in FINDINGS.items():
         options = STATED[label]
@@ -121,15 +123,21 @@ def test_a_users_words_come_on_top(tmp_path, english):
         json.dumps({"regions": {"nasopharynx": ["cavum"]}, "findings": {"thornwaldt cyst": {"words": ["thornwaldt*"]}}})
     )
     assert told("Thornwaldt cyst of the cavum.", english) == [(None, "cyst")]
-    assert told("Thornwaldt of the cavum.", ExamLexicon.load(["nasal_en", path])) == [("nasopharynx", "thornwaldt cyst")]
+    assert told("Thornwaldt of the cavum.", ExamLexicon.load(["en", path], "nasal")) == [("nasopharynx", "thornwaldt cyst")]
 
 
 def test_bad_lexicons_are_refused_with_all_faults(tmp_path):
     path = tmp_path / "ours.json"
     path.write_text(json.dumps({"regions": {"nose": ["nose"]}, "normal": "fine", "findings": {"x": {"word": ["x"]}}, "more": 1}))
     with pytest.raises(LexiconError) as error:
-        ExamLexicon.load(path)
-    for part in ("regions[nose] is none of", "normal is not a list", 'findings[x]: unknown key "word"', 'unknown key "more"'):
+        ExamLexicon.load(path, "nasal")
+    for part in (
+        'regions = "nose": is not among septum, ',
+        'normal = "fine": is text, not a list',
+        'findings[x].word = ["x"]: is not among words, ',
+        "more = 1: is not among regions, ",
+        "4 faults",
+    ):
         assert part in str(error.value)
-    with pytest.raises(LexiconError, match="no such lexicon"):
-        ExamLexicon.load("nasal_fr")
+    with pytest.raises(LexiconError, match=r"fr: cannot be opened .* give a language of domain nasal \(en, zh\)"):
+        ExamLexicon.load("fr", "nasal")
