@@ -25,12 +25,12 @@ def test_with_a_scale_every_wording_weighs_the_same():
     film along an axis has cosine +-1 / sqrt(2) with them, whichever axis: a probability of sigmoid(scale * sqrt(2)).
     """
     classifier = ZeroShotClassifier(Localizer(), PROMPTS, scale=0.5)
-    found = classifier.compare(FILMS, classifier.sides())
+    found = classifier.compare(FILMS, classifier.prompt_embeddings())
     assert found[:, 0].tolist() == pytest.approx([1 / (1 + math.exp(-0.5 * 2**0.5))] * 2)
 
 
 def test_as_published_the_dot_products_of_plain_means_are_compared():
     """The means are (1.5, .5) and (-.5, -1): dot products 2.5 and -5 with the first film, 3 and -1 with the second."""
     classifier = ZeroShotClassifier(Localizer(), PROMPTS, scale=None)
-    found = classifier.compare(FILMS, classifier.sides())
+    found = classifier.compare(FILMS, classifier.prompt_embeddings())
     torch.testing.assert_close(found[:, 0], torch.sigmoid(torch.tensor([7.5, 4.0])))
