@@ -238,8 +238,3 @@ def _clause_polarity(clause: Scopes) -> Polarity | None:
     if kinds & {"normal", "unchanged"}:
         return "normal"
     return "uncertain" if kinds & {"uncertain_before", "uncertain_after"} else None
-
-
-def is_groundable(phrase: str) -> bool:
-    """Whether a phrase on a chest film can be pointed at."""
-    return judge_phrase(phrase, "cxr").groundable

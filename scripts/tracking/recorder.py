@@ -321,7 +321,7 @@ class MLflowTracker:
             self._worker.flush(min(self.wait, KILLED_WAIT_SECONDS))
         self._worker.stop(timeout=2.0)
         if self._spool.folder.is_dir():
-            self._spool.tidy()
+            self._spool.cleanup()
         self._open = False
         self._exits.unwatch()
 
