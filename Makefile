@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: demo demo-ask demo-install demo-cxr demo-ct demo-nasal demo-review demo-learn \
-	demo-train demo-train-ct demo-train-nasal demo-train-npc bundles test check bench clean setup
+	demo-train demo-train-ct demo-train-nasal demo-train-npc bundles test lint check bench clean setup
 
 # The demo's steps build on each other.
 .NOTPARALLEL:
@@ -131,9 +131,12 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 test: $(READY)  ## The whole suite
 	$(PYTEST) tests
 
-check: $(READY)  ## Style and quick tests
+lint: $(READY)  ## Style, and which room imports which (the contracts in pyproject.toml)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+check: lint  ## Style, imports and quick tests
 	$(PYTEST) -m "not slow" tests
 
 bench: $(READY)  ## Speed and memory, each beside a plain implementation

@@ -60,3 +60,14 @@ def afloc_numbers(request, afloc_golden) -> GoldenArrays:
     if request.param == "slim":
         return GoldenArrays(afloc_golden / "setA" / "golden_slim.npz")
     return GoldenArrays(request.getfixturevalue("golden") / "afloc" / "setA" / "golden.npz")
+
+
+@pytest.fixture(params=["slim 2", "slim 3", "whole 0", "whole 1", "whole 2", "whole 3"])
+def afloc_film(request, afloc_golden) -> tuple[Path, str, GoldenArrays]:
+    """A film of AFLoc's published run, and where the network's input that was made of it stands among the numbers."""
+    kept, number = request.param.split()
+    folder, file = (
+        (afloc_golden, "golden_slim.npz") if kept == "slim" else (request.getfixturevalue("golden") / "afloc", "golden.npz")
+    )
+    (path,) = (folder / "setA" / "images").glob(f"img{number}_*.png")
+    return path, f"inf_img_{number}", GoldenArrays(folder / "setA" / file)

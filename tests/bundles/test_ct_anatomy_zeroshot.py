@@ -15,7 +15,7 @@ from scripts.phantoms.ct import write_phantoms
 from scripts.predictions.predictions import read_predictions
 from scripts.preparation.prepare import prepare_datalist
 from scripts.weights import load_network
-from tests.bundles.commands import TWO_RANKS, Bundle, tracked
+from tests.bundles.commands import Bundle, tracked
 
 CT = Bundle("ct_anatomy_zeroshot")
 SIZE = "[48,48,56]"
@@ -105,14 +105,14 @@ def test_inference_on_what_a_scanner_wrote(evaluated, trained, raw, prepared, tm
 @pytest.mark.slow
 def test_two_ranks_train(shared, tmp_path):
     arguments = [*shared, *NETWORK, "--batch_size", "2", "--output_dir", tmp_path]
-    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, ranks=2)
     assert len(torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]) == 2
 
 
 @pytest.mark.slow
 def test_a_pair_of_networks_on_two_ranks_leaves_one_to_use(shared, tmp_path):
     arguments = [*shared, *NETWORK, "--batch_size", "2", "--output_dir", tmp_path, "--co_teaching_weight", "0.3"]
-    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, ranks=2)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     partner, teachers = state["extra"]["partner"], state["extra"]["teachers"]
     assert (
@@ -122,7 +122,7 @@ def test_a_pair_of_networks_on_two_ranks_leaves_one_to_use(shared, tmp_path):
     learned = "volume_encoder.blocks.0.mlp.linear1.weight"
     assert not torch.equal(state["network"][learned], partner[learned])
     load_network("FVLM", tmp_path / "checkpoint_last.pt").load_state_dict(state["network"])
-    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, "--resume", "True", launcher=TWO_RANKS)
+    CT.run(("train", "phantom", "multi_gpu_train"), *arguments, "--resume", "True", ranks=2)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from scripts.datalists.datalist import load_datalist
 from scripts.files.errors import UserError
 from scripts.handlers import CheckpointHandler
 from scripts.predictions.predictions import read_predictions
-from tests.bundles.commands import TWO_RANKS, Bundle, tracked
+from tests.bundles.commands import Bundle, tracked
 from tests.bundles.nasal_exams import BROKEN, small_exams
 
 NASAL = Bundle("nasal_pretraining")
@@ -156,7 +156,7 @@ def test_inference_in_the_images_own_pixels(evaluated, trained, exams, tmp_path)
 @pytest.mark.slow
 def test_two_ranks_train(shared, tmp_path):
     arguments = [*shared, *SMALL, "--output_dir", tmp_path]
-    NASAL.run(("train", "phantom", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    NASAL.run(("train", "phantom", "multi_gpu_train"), *arguments, ranks=2)
     assert len(torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]) == 2
 
 

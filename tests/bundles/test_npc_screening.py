@@ -14,7 +14,7 @@ from scripts.files.errors import UserError
 from scripts.networks import ExamClassifier
 from scripts.predictions.predictions import read_predictions
 from scripts.weights import load_network
-from tests.bundles.commands import TWO_RANKS, Bundle
+from tests.bundles.commands import Bundle
 from tests.bundles.nasal_exams import BROKEN, small_exams
 from tests.small_nasvlm import SIZE, new_network, write_text_model
 
@@ -144,7 +144,7 @@ def test_inference_tells_class_confidence_and_deciding_images(evaluated, probed,
 @pytest.mark.slow
 def test_two_ranks_train_from_random_weights(shared, tmp_path):
     arguments = [*shared, *SMALL, "--widen_factor", 0.125, "--embedding_size", SIZE, "--output_dir", tmp_path]
-    SCREENING.run(("train", "phantom", "from_scratch", "multi_gpu_train"), *arguments, launcher=TWO_RANKS)
+    SCREENING.run(("train", "phantom", "from_scratch", "multi_gpu_train"), *arguments, ranks=2)
     assert len(torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["random_states"]) == 2
 
 

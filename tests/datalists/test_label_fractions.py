@@ -26,6 +26,13 @@ def test_shares_are_nested_stratified_and_seeded():
     assert patients(label_fraction(RECORDS, 0.1, 2)) != patients(some)
 
 
+@pytest.mark.parametrize(("fraction", "kept"), [(0.101, 11), (0.109, 11), (0.11, 11), (0.111, 12), (0.29, 29), (0.001, 1)])
+def test_a_share_that_is_no_whole_number_of_patients_is_rounded_up(fraction, kept):
+    """100 patients a class."""
+    chosen = label_fraction(RECORDS, fraction, 1)
+    assert [len(patients(chosen, label)) for label in ("NOR", "BH", "NPC")] == [kept] * 3
+
+
 def test_bad_input_is_refused():
     with pytest.raises(UserError, match="above 0"):
         label_fraction(RECORDS, 0, 1)

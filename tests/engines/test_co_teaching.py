@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.utils.data import DataLoader
@@ -16,6 +15,7 @@ from scripts.handlers import CheckpointHandler
 from scripts.loading.dataset import EpochSampler
 from scripts.losses import FVLMLoss
 from tests.losses.small_anatomies import CASES, Small, batch
+from tests.ranks import run_ranks
 
 MOMENTUM, BATCHES, BATCH_SIZE = 0.75, 3, 4
 
@@ -195,22 +195,20 @@ def gradients_of_rank(case, rank):
     return float(loss.detach()), {name: p.grad.tolist() for name, p in network.module.named_parameters() if p.requires_grad}
 
 
-def run_rank(rank, store, results):
+def run_rank(rank, store):
+    results = []
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     for case in CASES:
-        results.put((case, *gradients_of_rank(case, rank)))
+        results.append((case, *gradients_of_rank(case, rank)))
     # No network is left: one that outlives its process group can wait for it for ever.
     dist.barrier()
     dist.destroy_process_group()
+    return results
 
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    ranks = mp.spawn(run_rank, (tmp_path / "store", results), nprocs=2, join=False, daemon=True)
-    found = [results.get(timeout=120) for _ in range(2 * len(CASES))]
-    ranks.join()
+    found = [result for results in run_ranks(run_rank, tmp_path / "store") for result in results]
     assert sorted(case for case, _, _ in found) == sorted(2 * CASES)
     for case, rank_loss, gradients in found:
         pair = CoTeaching(Small(1), Small(2), MOMENTUM).train()

@@ -1,5 +1,7 @@
 """Zero-shot classification of volumes by anatomy: windows, prompts, evidence."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -68,6 +70,29 @@ def test_probability_is_a_softmax_over_both_sides(parts):
         sides = torch.nn.functional.normalize(torch.stack(sides), dim=1)
         logits = sides @ features[NAMES.index(finding.anatomy)] / network.temperature
         torch.testing.assert_close(probability, logits.softmax(0)[1].detach(), atol=1e-5, rtol=0)
+
+
+def test_wordings_that_disagree_weigh_no_less_than_one():
+    """Two wordings at a right angle have a mean (.5, .5) of length sqrt(.5); the published code brings it to length 1."""
+    features = {"one": (1.0, 0.0, 0.0), "two": (0.0, 1.0, 0.0), "none": (0.0, 0.0, -1.0)}
+    network = SimpleNamespace(
+        anatomies=["lung"],
+        temperature=torch.tensor(0.5),
+        encode_texts=lambda texts: torch.tensor([features[text] for text in texts]),
+    )
+    prompts = [FindingPrompts("Nodule", "lung", ("one", "two"), ("none",)), FindingPrompts("Cyst", "lung", ("one",), ("none",))]
+    classifier = AnatomyClassifier(network, lambda texts: {"texts": Words(texts)}, prompts)
+    half = 0.5**0.5
+    torch.testing.assert_close(classifier.directions(), torch.tensor([[half, half, 1.0], [1.0, 0.0, 1.0]]))
+    scores = classifier.compare(torch.tensor([[1.0, 0.0, 0.0]]))
+    torch.testing.assert_close(scores, torch.tensor([2 * half, 2.0]))
+
+
+class Words(list):
+    """Texts in the place of their tokens."""
+
+    def to(self, device):
+        return self
 
 
 def test_a_missing_anatomy_gives_no_answer(parts):

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from scripts.inferers import PhraseLocalizer
+from scripts.inferers.phrase_localizer import FilmEmbeddings
 from scripts.reports.tokens.tokenizers import ReportTokenizer
 from tests.small_afloc import new_network, report, write_text_model
 
@@ -74,3 +75,10 @@ def test_phrases_are_encoded_once(make, monkeypatch):
     first = localizer.encode_phrases([report(0), *PHRASES])
     monkeypatch.setattr(localizer.network.text_encoder, "forward", lambda **texts: pytest.fail("encoded again"))
     torch.testing.assert_close(F.normalize(localizer.encode_phrases(PHRASES)), F.normalize(first[1:]))
+
+
+def test_similarity_is_a_cosine_however_long_the_embeddings_are(make):
+    films = FilmEmbeddings(torch.tensor([[3.0, 4.0], [0.0, -2.0]]), ())
+    phrases = torch.tensor([[10.0, 0.0], [0.0, 0.5], [4.0, 3.0]])
+    expected = torch.tensor([[0.6, 0.8, 0.96], [0.0, -1.0, -0.6]])
+    torch.testing.assert_close(make("words").similarity(films, phrases), expected)

@@ -94,3 +94,11 @@ def test_present_is_decided_on_the_networks_own_probability():
     scores = [1.0, 0.1, float("nan"), 0.1]
     assert calibration.present(["rare", "rare", "rare", "unknown"], scores).tolist() == [True, False, False, True]
     assert calibration.probability(["rare"], [1.0])[0] < 0.05
+
+
+def test_a_finding_at_its_threshold_is_present():
+    """sigmoid(0) is one half exactly; below and above it by a hair."""
+    calibration = VolumeCalibration(thresholds={"Nodule": 0.5})
+    scores = [-1e-9, 0.0, 1e-9, np.nan]
+    for label in ("Nodule", "Cyst"):  # its own threshold, and the one of a finding that has none
+        assert calibration.present([label] * 4, scores).tolist() == [False, True, True, False]

@@ -3,16 +3,17 @@
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from scripts.losses import FVLMLoss
 from scripts.losses.fvlm_loss import CoTeachingOutputs, anatomy_losses, pair_targets, soft_targets
 from scripts.networks import AnatomyEmbeddings, AnatomyTexts
 from tests.losses.small_anatomies import CASES, Small, batch
+from tests.ranks import run_ranks
 
 
-def run_rank(rank, store, results):
+def run_rank(rank, store):
+    results = []
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     for case in CASES:
         network = nn.parallel.DistributedDataParallel(Small())
@@ -20,18 +21,15 @@ def run_rank(rank, store, results):
         loss = FVLMLoss()(*network(**{name: part[half] for name, part in batch(case).items()}))["loss"]
         loss.backward()
         gradients = {name: parameter.grad.tolist() for name, parameter in network.module.named_parameters()}
-        results.put((rank, case, float(loss.detach()), gradients))
+        results.append((rank, case, float(loss.detach()), gradients))
     dist.barrier()
     dist.destroy_process_group()
+    return results
 
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    ranks = mp.spawn(run_rank, (tmp_path / "store", results), nprocs=2, join=False, daemon=True)
-    found = [results.get(timeout=120) for _ in range(2 * len(CASES))]
-    ranks.join()
+    found = [result for results in run_ranks(run_rank, tmp_path / "store") for result in results]
     assert {(rank, case) for rank, case, _, _ in found} == {(rank, case) for rank in (0, 1) for case in CASES}
     for _, case, rank_loss, gradients in found:
         network = Small()

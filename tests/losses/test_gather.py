@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from scripts.losses import AFLocLoss
 from scripts.networks import ImageEmbeddings, TextEmbeddings
+from tests.ranks import run_ranks
 
 BATCH = 6
 
@@ -37,7 +37,7 @@ def batch():
     return images, texts, torch.tensor([3, 2, 4, 7, 5, 2])
 
 
-def run_rank(rank, world, store, results):
+def run_rank(rank, world, store):
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     network = nn.parallel.DistributedDataParallel(Linear())
     half = slice(rank * BATCH // world, (rank + 1) * BATCH // world)
@@ -46,9 +46,9 @@ def run_rank(rank, world, store, results):
     loss = AFLocLoss()(*network(images, texts[:, : lengths.max()], lengths))["loss"]
     loss.backward()
     gradients = {name: parameter.grad.tolist() for name, parameter in network.module.named_parameters()}
-    results.put((rank, float(loss), gradients))
     dist.barrier()
     dist.destroy_process_group()
+    return float(loss), gradients
 
 
 @pytest.mark.slow
@@ -56,12 +56,7 @@ def test_two_ranks_equal_one_process(tmp_path):
     network = Linear()
     loss = AFLocLoss()(*network(*batch()))["loss"]
     loss.backward()
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    ranks = mp.spawn(run_rank, (2, tmp_path / "store", results), nprocs=2, join=False, daemon=True)
-    found = [results.get(timeout=120) for _ in range(2)]
-    ranks.join()
-    for _, rank_loss, gradients in found:
+    for rank_loss, gradients in run_ranks(run_rank, 2, tmp_path / "store"):
         assert rank_loss == pytest.approx(float(loss), rel=1e-12)
         for name, parameter in network.named_parameters():
             torch.testing.assert_close(torch.tensor(gradients[name], dtype=torch.float64), parameter.grad, rtol=1e-9, atol=1e-12)

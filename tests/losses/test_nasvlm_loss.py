@@ -3,13 +3,13 @@
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn.functional import normalize
 
 from scripts.losses import ImageReportLoss, NasVLMLoss
 from scripts.losses import exam_alignment as alignment
 from scripts.losses.exam_alignment import assignments, row_losses, two_way_scores
 from tests.losses.small_exams import SmallNasVLM, make_batch
+from tests.ranks import run_ranks
 
 WEIGHTS = {"exam": 0.7, "region": 1.3, "finding": 0.5, "patch": 0.9}
 
@@ -276,7 +276,8 @@ def cases():
     return [(loss, batch) for loss in RANK_LOSSES for batch in RANK_BATCHES]
 
 
-def run_rank(rank, store, results):
+def run_rank(rank, store):
+    results = []
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     for loss, batch in cases():
         unused = loss == "image by image"  # which does not train the pooling of images
@@ -285,9 +286,10 @@ def run_rank(rank, store, results):
         value = RANK_LOSSES[loss](*network(part))["loss"]
         value.backward()
         gradients = {name: parameter.grad.tolist() for name, parameter in network.module.named_parameters() if _trained(loss, name)}
-        results.put((rank, loss, batch, float(value.detach()), gradients))
+        results.append((rank, loss, batch, float(value.detach()), gradients))
     dist.barrier()
     dist.destroy_process_group()
+    return results
 
 
 def _trained(loss, name):
@@ -296,11 +298,7 @@ def _trained(loss, name):
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path):
-    context = mp.get_context("spawn")
-    results = context.Queue()
-    ranks = mp.spawn(run_rank, (tmp_path / "store", results), nprocs=2, join=False, daemon=True)
-    found = [results.get(timeout=120) for _ in range(2 * len(cases()))]
-    ranks.join()
+    found = [result for results in run_ranks(run_rank, tmp_path / "store") for result in results]
     assert {(rank, loss, batch) for rank, loss, batch, _, _ in found} == {(rank, *case) for rank in (0, 1) for case in cases()}
     for _, loss, batch, value, gradients in found:
         network = SmallNasVLM()

@@ -84,3 +84,12 @@ def test_nothing_else_changes_and_dropout_has_no_say(network, batch, training):
     assert changed == {"pooling.projection_bias", "text_encoder.projection.bias"}
     assert network.training == training and torch.equal(torch.get_rng_state(), random_state)
     assert all(parameter.requires_grad for name, parameter in network.named_parameters() if "token_type" not in name)
+
+
+@pytest.mark.parametrize(("learned", "kept"), [(-0.2, 0.001), (0.0005, 0.001), (0.07, 0.07), (0.4, 0.4), (0.51, 0.5), (30.0, 0.5)])
+def test_the_temperature_stays_within_its_bounds(network, batch, learned, kept):
+    images, inputs = batch
+    with torch.no_grad():
+        network.temperature.fill_(learned)
+        volumes, _ = network(images, **inputs)
+    assert volumes.temperature.item() == network.temperature.item() == pytest.approx(kept)

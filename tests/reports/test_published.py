@@ -9,8 +9,8 @@ from scripts.reports.published import published_caption, published_prompt, publi
 
 
 @pytest.fixture(scope="module")
-def values(golden):
-    return json.loads((golden / "afloc/setA/golden.json").read_text())
+def values(afloc_golden):
+    return json.loads((afloc_golden / "setA/golden.json").read_text())
 
 
 def test_report_table_equals_published(values):

@@ -126,8 +126,8 @@ def test_ct_rate_is_the_published_table():
     }
 
 
-def test_ct_rate_in_the_published_order(golden):
-    items = json.loads((golden / "fvlm/A/infer_expected.json").read_text())["test_items"]
+def test_ct_rate_in_the_published_order(fvlm_golden):
+    items = json.loads((fvlm_golden / "infer_expected.json").read_text())["test_items"]
     asked = [[p.anatomy, p.label, *p.negative, *p.positive] for p in read_anatomy_prompts("ct_rate", "ct")]
     assert asked == items
 

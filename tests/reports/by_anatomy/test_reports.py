@@ -303,8 +303,8 @@ def test_lists_of_words_have_no_repeats():
     assert [word for words in lists for word, count in Counter(words).items() if count > 1] == []
 
 
-def test_published_texts(golden):
-    expected = json.loads((golden / "fvlm/A/text_expected.json").read_text())
+def test_published_texts(fvlm_golden):
+    expected = json.loads((fvlm_golden / "text_expected.json").read_text())
     for case, texts in expected["text"].items():
         found = published_texts(expected["desc_info"].get(case, {}), expected["conc_info"].get(case, {}), CT_RATE.names)
         assert found == texts
@@ -318,9 +318,9 @@ def test_published_texts_of_entries_that_are_there_and_empty():
     assert is_abnormal(texts["aorta"], "aorta") and not is_abnormal(texts["heart"], "heart")
 
 
-def test_templates_are_taken_off_as_published(golden):
-    cases = json.loads((golden / "fvlm/A/loss_cases.json").read_text())
-    expected = json.loads((golden / "fvlm/A/loss_expected.json").read_text())
+def test_templates_are_taken_off_as_published(fvlm_golden):
+    cases = json.loads((fvlm_golden / "loss_cases.json").read_text())
+    expected = json.loads((fvlm_golden / "loss_expected.json").read_text())
     compared = 0
     for case, values in expected.items():
         for name, stripped in values.get("texts_after_template_strip", {}).items():

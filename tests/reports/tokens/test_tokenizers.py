@@ -18,8 +18,8 @@ from scripts.reports.tokens.tokenizers import ReportTokenizer, unit_indices
 
 
 @pytest.fixture(scope="module")
-def set_a(golden):
-    return golden / "afloc/setA"
+def set_a(afloc_golden):
+    return afloc_golden / "setA"
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def values(set_a):
 
 
 @pytest.fixture(scope="module")
-def aggregation(golden):
-    return json.loads((golden / "afloc/functionsA/golden.json").read_text())
+def aggregation(afloc_golden):
+    return json.loads((afloc_golden / "functionsA/golden.json").read_text())
 
 
 @pytest.fixture(scope="module")
