@@ -10,10 +10,10 @@ from skimage.segmentation import find_boundaries
 
 from integrations.dicom.deidentify import refuse_burnt_in
 from integrations.dicom.series import SliceGeometry
+from scripts.cases.domain import Domain
 from scripts.files.atomic import write_atomically
 from scripts.readers.field_of_view import find_field_of_view
-from scripts.readers.film import read_film
-from scripts.readers.frame import read_frame
+from scripts.readers.image import read_image
 from scripts.readers.volume import read_anatomies, read_volume
 
 WINDOWS = {"lung": (-1350.0, 150.0), "mediastinum": (-160.0, 240.0), "bone": (-500.0, 1300.0)}
@@ -31,38 +31,29 @@ class Picture:
     height: int
 
 
-def render_film(path: str | Path, output_png: str | Path, *, keep_phi: bool = False) -> Picture:
-    """Write a film (PNG, JPEG or DICOM) as it is displayed, in its own size, 8 bits.
+def render_image(path: str | Path, output_png: str | Path, domain: Domain, *, keep_phi: bool = False) -> Picture:
+    """Write an image (PNG, JPEG or DICOM) as it is displayed, in its own size and its domain's colours, 8 bits a channel.
 
-    DICOM's window, LUT and photometric interpretation are applied as the networks see them (`scripts.readers.film`).
-
-    Args:
-        keep_phi: show a picture with burnt-in names as well.
-
-    Raises:
-        ReadError: no readable film, or names are burnt into it.
-    """
-    if not keep_phi:
-        refuse_burnt_in(path)
-    return _write(output_png, np.rint(read_film(path) * 255).astype(np.uint8))
-
-
-def render_exam_image(path: str | Path, output_png: str | Path, *, keep_phi: bool = False) -> Picture:
-    """Write an endoscopic still in its own size and colours, black outside the endoscope's field of view.
-
-    There the processor writes names and dates, mostly without a flag that says so.
+    Of a grey image DICOM's window, LUT and photometric interpretation are applied as the networks see them
+    (`scripts.readers.film`). Where a domain has a lit field of view, what lies outside is black: there an endoscope's processor
+    writes names and dates, mostly without a flag that says so.
 
     Args:
         keep_phi: show what stands around the field of view, and a picture with burnt-in names as well.
 
     Raises:
-        ReadError: no readable still, or names are burnt into it.
+        ReadError: no readable image, or names are burnt into it.
     """
-    if keep_phi:
-        return _write(output_png, read_frame(path))
-    refuse_burnt_in(path)
-    frame = read_frame(path)
-    return _write(output_png, frame * find_field_of_view(frame)[..., None])
+    if not keep_phi:
+        refuse_burnt_in(path)
+    image = read_image(path, domain)
+    if image.dtype != np.uint8:
+        image = np.rint(image * 255).astype(np.uint8)
+    if domain.field_of_view and not keep_phi:
+        rgb = image if image.ndim == 3 else image[..., None].repeat(3, axis=-1)
+        lit = find_field_of_view(rgb)
+        image = image * (lit if image.ndim == 2 else lit[..., None])
+    return _write(output_png, image)
 
 
 def render_volume(

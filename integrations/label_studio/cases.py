@@ -4,32 +4,29 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import quote
 
 from tqdm import tqdm
 
 from integrations.dicom.deidentify import identifiers_of, scrub_report
-from integrations.dicom.display import render_exam_image, render_film
 from integrations.dicom.pseudonyms import Pseudonyms
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pages import volume as ct
-from integrations.label_studio.pages.preannotations import NO_REPORT, attention_of, confidence_of, result_of
+from integrations.label_studio.pages import page_of
+from integrations.label_studio.pages.drawing import NO_REPORT, confidence_of
 from integrations.label_studio.workspace import Workspace
+from integrations.review.record import LEAST_CONFIDENT, RANDOM
+from scripts.cases.finding import Finding
 from scripts.datalists.datalist import Datalist
 from scripts.files.faults import MISSING, Fault, describe_faults
 from scripts.files.form import ErrorCollector
-from scripts.readers.film import ReadError
+from scripts.files.read_error import ReadError
 
 RENDERING_THREADS = 4
 """Reading and writing of pictures lets other threads work."""
 SAME_NUMBER = 1e-3
-RANDOM, LEAST_CONFIDENT = "random", "confidence"
-"""How a case came to its place in the order of review."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +54,12 @@ def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> l
     """Each case with its record.
 
     Raises:
-        LabelStudioError: cases of several tasks or models, of another task than the datalist's, or that it does not name.
+        LabelStudioError: cases of several domains or models, of another domain than the datalist's, or that it does not name.
     """
-    for what, values in (("tasks", {case["task"] for case in cases}), ("models", {version_of(case["model"]) for case in cases})):
+    for what, values in (
+        ("domains", {case["domain"] for case in cases}),
+        ("models", {version_of(case["model"]) for case in cases}),
+    ):
         if len(values) > 1:
             raise LabelStudioError(
                 f"the predictions are of several {what} ({', '.join(sorted(values))}): put those of each into a folder of its "
@@ -69,8 +69,9 @@ def case_inputs(cases: Sequence[dict[str, Any]], datalist: Datalist | None) -> l
         raise LabelStudioError("there is no case in the predictions; run the inference on some")
     if datalist is None:
         return [CaseInput(case) for case in cases]
-    if datalist.task != cases[0]["task"]:
-        raise LabelStudioError(f"{datalist.path} is of task {datalist.task}, the predictions of {cases[0]['task']}; give theirs")
+    if datalist.domain.reference != cases[0]["domain"]:
+        named = f"{datalist.path} is of domain {datalist.domain.reference}"
+        raise LabelStudioError(f"{named}, the predictions of {cases[0]['domain']}; give theirs")
     records = {datalist.case_id(record): (record, split) for split, found in datalist.splits.items() for record in found}
     unknown = [case["case_id"] for case in cases if case["case_id"] not in records]
     if unknown:
@@ -91,7 +92,7 @@ def prepare(
     """Make cases ready; pictures that are there already are not rendered again.
 
     Args:
-        found: the cases, of one task and one model.
+        found: the cases, of one domain and one model.
         version: name of the model.
         shape: what places are drawn as, one of `results.SHAPES`.
         random_share: share of the cases, [0, 1], that come at a random place in the order of review.
@@ -128,17 +129,17 @@ def _prepared(
         reason = f"stands for the images {', '.join(kept['images'])} in project {project}"
         return [case_fault(case["case_id"], "other images", reason, "push to a project of another name")]
     report = record.get("report") or "\n".join(f"{anatomy}: {text}" for anatomy, text in record.get("reports", {}).items())
+    page = page_of(case["domain"])
     try:
         shown = report if keep_phi else scrub_report(report, _identifiers(case, record))
         shown = shown.replace("\r\n", "\n").strip() or NO_REPORT
-        if case["task"] == "ct":
-            page = _page_of_volume(workspace, project, pseudonym, case, record, kept.get("volume"), keep_phi)
-        else:
-            page = _page_of_stills(workspace, project, pseudonym, case, kept.get("pictures", []), keep_phi, shown, shape)
+        about = {"report": shown, "shape": shape, "keep_phi": keep_phi}
+        drawn = page.draw(case, record, workspace.images, f"{project}/{pseudonym}", kept, **about)
     except ReadError as error:
         return [case_fault(case["case_id"], "unreadable file", str(error), "mend the file, or leave the case out")]
-    data = {"case_id": pseudonym, "task": case["task"], "report": shown} | page.data
-    pushed = {"shape": shape, "findings": [_without_files(finding) for finding in case["findings"]]}
+    # The name alone: a folder's path may tell of its owner.
+    data = {"case_id": pseudonym, "domain": page.domain.name, "report": shown} | drawn.data
+    pushed = {"shape": shape, "findings": [kept_form(finding) for finding in case["findings"]]}
     if not _alike(kept["pushed"].get(version, pushed), pushed):
         reason = f"was sent to project {project} with other findings or another shape under the same model version, {version}"
         return [case_fault(case["case_id"], "other findings", reason, "give these a name with --model_version, or another project")]
@@ -146,63 +147,14 @@ def _prepared(
         "case_id": case["case_id"],
         "patient_id": record.get("patient_id", case["case_id"]),
         "split": case_input.split,
-        "task": case["task"],
+        "domain": page.domain.reference,
         "images": case["images"],
-        **page.kept,
+        **drawn.kept,
         "pushed": kept["pushed"] | {version: kept["pushed"].get(version, pushed)},
     }
     kept |= {key: record[key] for key in ("report", "reports", "site") if key in record}
-    prediction = {"model_version": version, "score": confidence_of(case), "result": page.result}
-    return Prepared(data, prediction, page.sizes, kept)
-
-
-@dataclass(frozen=True)
-class _Page:
-    """What a task shows of a case: what its data says of the pictures, their sizes, what is drawn on them; what is kept of them."""
-
-    data: dict[str, Any]
-    sizes: list[tuple[int, int]]
-    result: list[dict[str, Any]]
-    kept: dict[str, Any]
-
-
-def _page_of_stills(
-    workspace: Workspace,
-    project: str,
-    pseudonym: str,
-    case: dict[str, Any],
-    known: Sequence[dict[str, Any]],
-    keep_phi: bool,
-    report: str,
-    shape: str,
-) -> _Page:
-    """Of a film or an exam."""
-    pictures = _pictures(workspace, project, pseudonym, case, known, keep_phi)
-    sizes = [(picture["width"], picture["height"]) for picture in pictures]
-    urls = [_url(picture["file"]) for picture in pictures]
-    data = {"image": urls[0]} if case["task"] == "cxr" else {"images": urls, "attention": attention_of(case)}
-    return _Page(data, sizes, result_of(case, sizes, report, shape), {"pictures": pictures})
-
-
-def _page_of_volume(
-    workspace: Workspace,
-    project: str,
-    pseudonym: str,
-    case: dict[str, Any],
-    record: dict[str, Any],
-    known: dict[str, Any] | None,
-    keep_phi: bool,
-) -> _Page:
-    folder = f"{project}/{pseudonym}"
-    kept = ct.render_case(case, record, workspace.images / folder, known, keep_phi=keep_phi)
-    pictures = ct.Pictures.from_json(kept)
-    data = {"images": [_url(f"{folder}/{file}") for file in pictures.files], **ct.data_of(case, pictures)}
-    return _Page(data, pictures.sizes, ct.result_of(case, pictures), {"volume": kept})
-
-
-def _url(file: str) -> str:
-    """Address of a file below the image folder."""
-    return f"/data/local-files/?d={quote(file)}"
+    prediction = {"model_version": version, "score": confidence_of(case), "result": drawn.result}
+    return Prepared(data, prediction, drawn.sizes, kept)
 
 
 def _identifiers(case: dict[str, Any], record: dict[str, Any]) -> list[str]:
@@ -215,9 +167,9 @@ def _identifiers(case: dict[str, Any], record: dict[str, Any]) -> list[str]:
     return [*telling, *(name for image in case["images"] for name in identifiers_of(image))]
 
 
-def _without_files(finding: dict[str, Any]) -> dict[str, Any]:
-    """A finding without its files, which the next inference replaces."""
-    return {key: value for key, value in finding.items() if key not in ("mask", "saliency")}
+def kept_form(finding: Finding) -> dict[str, Any]:
+    """What is kept of a finding: what it has but its files, which the next inference replaces; `Finding(**kept)` reads it back."""
+    return {key: value for key, value in asdict(finding).items() if value is not None and key not in ("mask", "saliency")}
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -229,28 +181,6 @@ def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_alike, one, other))
     return one == other
-
-
-def _pictures(
-    workspace: Workspace, project: str, pseudonym: str, case: dict[str, Any], known: Sequence[dict[str, Any]], keep_phi: bool
-) -> list[dict[str, Any]]:
-    """File below the image folder, size, and state of the file that it was rendered from, of each picture of a case."""
-    render = render_film if case["task"] == "cxr" else render_exam_image
-    pictures = []
-    for number, image in enumerate(case["images"]):
-        file = f"{project}/{pseudonym}/{number}.png"
-        output = workspace.images / file
-        try:
-            state = [Path(image).stat().st_size, Path(image).stat().st_mtime_ns]
-        except OSError as error:
-            raise ReadError(image, f"cannot be opened ({error.strerror})") from error
-        if output.is_file() and number < len(known) and known[number]["source"] == state:
-            pictures.append(known[number])
-            continue
-        output.parent.mkdir(parents=True, exist_ok=True)
-        picture = render(image, output, keep_phi=keep_phi)
-        pictures.append({"file": file, "width": picture.width, "height": picture.height, "source": state})
-    return pictures
 
 
 def _in_order(prepared: Iterable[Prepared], random_share: float) -> list[Prepared]:

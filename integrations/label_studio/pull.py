@@ -1,26 +1,13 @@
 """Reviews from Label Studio: a datalist that bundles train on, and what became of every finding.
 
-A folder holds `datalist.json`, `masks/` and `reviews.jsonl`, one line a finding of a review, broken here for reading:
-
-    {"case_id": "s2", "patient_id": "p1", "task": "cxr", "reviewer": "expert@hospital", "time": "2026-01-31T10:20:30.123456Z",
-     "seconds": 41.2, "model_version": "cxr_localization 0.1.0 (9f86d081)", "label": "Pneumonia", "action": "edited",
-     "before": {"label": "Pneumonia", "probability": 0.82, "box": [1310, 1205, 402, 377], "mask": "masks/1-3-0.png",
-                "choice": null},
-     "after": {"box": [1290, 1205, 430, 390], "mask": "masks/1-3-1.png", "choice": null},
-     "image_index": 0, "drawn": "confidence"}
-
-`before` is what the model said, null for what the expert has added; `after` is null for what the expert has rejected. `label` is
-the expert's; the model's differs where the expert has given a region another. `choice` is what is said of the case as a whole;
-`seconds` is the time that the page was open for the review, `drawn` how the case came to its place in the order of
-review. Boxes are [x, y, width, height] in pixels of the stored image, masks PNG files of its size. A finding of a volume has one
-line, with what is said of it and its mask, a NIfTI file on the volume's own grid; if asked for, `segmentations/` holds the masks of
-each volume that came as DICOM in one DICOM SEG.
+A folder holds `datalist.json`, `masks/` and `reviews.jsonl`, whose form `integrations.review.record` tells; if asked for,
+`segmentations/` holds the masks of each volume that came as DICOM in one DICOM SEG.
 """
 
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,17 +17,18 @@ from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
 from integrations.dicom.segmentation import write_segmentation
-from integrations.label_studio.answers import volumes as ct_reviews
-from integrations.label_studio.answers.judgements import chosen, judgements, regions_of
-from integrations.label_studio.answers.results import box_of, label_of, mask_of, place_of, size_of, words_of
+from integrations.label_studio.answers.answer import Answer, Labels
 from integrations.label_studio.client import find_project, tasks_where, translate_api_errors
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pages.configurations import DIAGNOSIS, FINDINGS, Labels, labels_in
-from integrations.label_studio.pages.volume import Pictures
+from integrations.label_studio.pages import Page, page_of
+from integrations.label_studio.pages.parts import labels_in
 from integrations.label_studio.workspace import Workspace, check_project
+from integrations.review.record import REVIEWS, ReviewLine
+from scripts.cases.finding import Finding
 from scripts.datalists.datalist import SPLITS, save_datalist
 from scripts.files.atomic import write_atomically
-from scripts.predictions.masks import write_mask
+from scripts.files.faults import Fault, describe_faults
+from scripts.files.validation import ErrorCollector
 from scripts.readers.nifti_faults import NIFTI_ENDINGS
 
 PAGE = 100
@@ -51,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull has brought: reviewed cases, reviews, cases without the report that their task's datalist asks for (of volumes a
-    report or an answer), findings by action."""
+    """What a pull has brought: reviewed cases, reviews, cases left out of the datalist for want of a report (of volumes a report or
+    an answer), findings by action."""
 
     cases: int
     reviews: int
@@ -73,55 +61,46 @@ class _Review:
     def name(self) -> str:
         return f"{self.task_id}-{self.annotation['id']}"
 
+    @property
+    def model_version(self) -> str | None:
+        """Of the prediction; None for an empty page."""
+        return self.prediction["model_version"] if self.prediction else None
 
-class _Places:
-    """Boxes and masks of a review's regions; what is the same before and after is decoded and written once.
+
+class _Masks:
+    """Writes the masks of a review, each once; their names begin with the review's.
 
     Args:
-        review: its name begins those of the mask files.
         output: folder with `masks/`.
     """
 
-    def __init__(self, review: _Review, output: Path) -> None:
-        self._name, self._output = review.name, output
-        self._known: dict[str, dict[str, Any]] = {}
-        self._written = 0
+    def __init__(self, review: _Review, output: Path, page: Page, kept: Mapping[str, Any]) -> None:
+        self._stem, self._output, self._page, self._kept = review.name, output, page, kept
+        self._written: dict[int, tuple[np.ndarray, str]] = {}
 
-    def of(self, region: dict[str, Any] | None) -> dict[str, Any]:
-        """`box` and `mask`, a file below the folder; a drawn box has no mask, and what is not there has neither."""
-        if region is None:
-            return {"box": None, "mask": None}
-        key = json.dumps([region["type"], size_of(region), region["value"]], sort_keys=True)
-        if key not in self._known:
-            if region["type"] == "rectanglelabels":
-                self._known[key] = {"box": box_of(region), "mask": None}
-            else:
-                box, mask = place_of(region)
-                self._known[key] = {"box": box, "mask": self._write(mask)}
-        return self._known[key]
-
-    def path_of_all(self, regions: Sequence[dict[str, Any]]) -> str:
-        """Absolute path of a mask of all regions together."""
-        if len(regions) == 1 and self.of(regions[0])["mask"]:
-            file = self.of(regions[0])["mask"]
-        else:
-            file = self._write(np.logical_or.reduce([mask_of(region) for region in regions]))
-        return str(self._output.absolute() / file)
-
-    def of_volume(self, mask: np.ndarray | None, pictures: Pictures) -> dict[str, Any]:
-        """As `of`, of a volume's mask, bool [X, Y, Z]."""
+    def file(self, mask: np.ndarray | None) -> str | None:
+        """Path below the folder; None of no mask."""
         if mask is None:
-            return {"box": None, "mask": None}
-        self._written += 1
-        file = f"masks/{self._name}-{self._written}.nii.gz"
-        ct_reviews.write_volume_mask(self._output / file, mask, pictures)
-        return {"box": None, "mask": file}
+            return None
+        if id(mask) not in self._written:
+            stem = self._output / "masks" / f"{self._stem}-{len(self._written) + 1}"
+            # The mask is held, so that no other takes its identity.
+            self._written[id(mask)] = mask, f"masks/{self._page.write_mask(stem, mask, self._kept).name}"
+        return self._written[id(mask)][1]
 
-    def _write(self, mask: np.ndarray) -> str:
-        self._written += 1
-        file = f"masks/{self._name}-{self._written}.png"
-        write_mask(self._output / file, mask)
-        return file
+    def path(self, mask: np.ndarray) -> str:
+        """Absolute path."""
+        return str(self._output.absolute() / str(self.file(mask)))
+
+
+@dataclass(frozen=True)
+class _Reviewed:
+    """The latest review of a case, and its record: no masks, which of many cases would fill the memory."""
+
+    review: _Review
+    kept: dict[str, Any]
+    page: Page
+    record: dict[str, Any] | None
 
 
 def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | Path, *, dicom_seg: bool = False) -> Pulled:
@@ -135,7 +114,8 @@ def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | 
         dicom_seg: write DICOM segmentations of volumes as well; they carry the patient's name, as the scans do.
 
     Raises:
-        LabelStudioError: no such project, no review yet, a task that the working folder does not know, an unreadable mask.
+        LabelStudioError: no such project, no review yet, a task that the working folder does not know, an unreadable mask,
+            a region without area.
         DicomError: segmentations are wanted and highdicom is not installed.
         DatalistError: the reviewed cases make no valid datalist; lists what is wrong.
     """
@@ -151,25 +131,26 @@ def pull(client: LabelStudio, workspace: Workspace, project: str, output: str | 
         raise LabelStudioError(f"project {project}: nothing is reviewed yet; submit some tasks first")
     labels = labels_in(existing.label_config or "")
     (output / "masks").mkdir(parents=True, exist_ok=True)
-    lines: list[dict[str, Any]] = []
-    latest: dict[str, tuple[_Review, dict[str, Any], _Places]] = {}
+    lines: list[ReviewLine] = []
+    faults: list[Fault] = []
+    latest: dict[str, _Reviewed] = {}
     for data, review in tqdm(found, desc="reviews", unit="review", disable=None):
-        kept = workspace.read_case(project, data["case_id"])
-        if kept is None:
-            path = workspace.cases(project) / f"{data['case_id']}.json"
-            raise LabelStudioError(
-                f"task {review.task_id}: {path} is not there; give --data the folder that the push was made with"
-            )
-        places = _Places(review, output)
-        lines += _lines(review, kept, places, labels)
+        kept = _kept(workspace, project, data["case_id"], review)
+        page, answer = page_of(kept["domain"]), _answer(review, kept, labels)
+        masks = _Masks(review, output, page, kept)
+        made, wrong = _lines(review, page, answer, masks)
+        lines, faults = lines + made, faults + wrong
         earlier = latest.get(kept["case_id"])
-        if earlier is None or earlier[0].annotation["updated_at"] <= review.annotation["updated_at"]:
-            latest[kept["case_id"]] = (review, kept, places)
+        if earlier is None or earlier.review.annotation["updated_at"] <= review.annotation["updated_at"]:
+            latest[kept["case_id"]] = _Reviewed(review, kept, page, page.record(answer, masks.path))
+    if faults:
+        raise LabelStudioError(describe_faults(faults))
     if dicom_seg:
-        _write_segmentations(output, [(review, kept) for review, kept, _ in latest.values()])
-    lacking = _write_datalist(output, project, latest, labels)
-    write_atomically(output / "reviews.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return Pulled(len(latest), len(found), lacking, dict(Counter(line["action"] for line in lines)))
+        _write_segmentations(output, latest.values(), labels)
+    lacking = _write_datalist(output, project, list(latest.values()))
+    text = "".join(json.dumps(line.model_dump(), ensure_ascii=False) + "\n" for line in lines)
+    write_atomically(output / REVIEWS, text)
+    return Pulled(len(latest), len(found), lacking, dict(Counter(line.action for line in lines)))
 
 
 def _reviewed(client: LabelStudio, project_id: int) -> list[dict[str, Any]]:
@@ -190,147 +171,79 @@ def _reviews(task: dict[str, Any], people: dict[int, str]) -> list[tuple[dict[st
     return found
 
 
-def _lines(review: _Review, kept: dict[str, Any], places: _Places, labels: Labels) -> list[dict[str, Any]]:
-    """A line of reviews.jsonl for every finding of a review; its masks are written."""
-    version = review.prediction["model_version"] if review.prediction else None
-    findings = kept["pushed"].get(version, {}).get("findings", [])
-    annotation = review.annotation
+def _kept(workspace: Workspace, project: str, pseudonym: str, review: _Review) -> dict[str, Any]:
+    """What `push` has kept of a case."""
+    kept, path = workspace.read_case(project, pseudonym), workspace.cases(project) / f"{pseudonym}.json"
+    if kept is None:
+        raise LabelStudioError(f"task {review.task_id}: {path} is not there; give --data the folder that the push was made with")
+    if "domain" not in kept:
+        raise LabelStudioError(f'{path}: has no "domain", which was called "task" once; push the predictions again')
+    return kept
+
+
+def _answer(review: _Review, kept: dict[str, Any], labels: Labels) -> Answer:
+    predicted = review.prediction["result"] if review.prediction else None
+    sent = kept["pushed"].get(review.model_version, {}).get("findings", [])
+    return Answer(review.annotation["result"], predicted, [Finding(**finding) for finding in sent], kept, labels)
+
+
+def _lines(review: _Review, page: Page, answer: Answer, masks: _Masks) -> tuple[list[ReviewLine], list[Fault]]:
+    """A line for every finding of a review, and what is wrong with those that cannot be; masks are written."""
+    kept = answer.kept
     about = {
         "case_id": kept["case_id"],
         "patient_id": kept["patient_id"],
-        "task": kept["task"],
+        "domain": kept["domain"],
         "reviewer": review.reviewer,
-        "time": str(annotation["updated_at"]),
-        "seconds": annotation.get("lead_time"),
-        "model_version": version,
+        "time": str(review.annotation["updated_at"]),
+        "seconds": review.annotation.get("lead_time"),
+        "model_version": review.model_version,
+        "drawn": kept["drawn"],
     }
-    if kept["task"] == "ct":
-        judged = _judged_of_volume(review, kept, places, findings, labels)
-    else:
-        judged = _judged(review, kept, places, findings)
-    return [about | one | {"drawn": kept["drawn"]} for one in judged]
+    lines, notes = [], ErrorCollector("reviews", record=f"task {review.task_id}")
+    for judged in page.judgements(answer):
+        before, after = judged.before, judged.after
+        said = left = None
+        if before is not None:
+            mask = masks.file(before.mask)
+            said = {"label": before.label, "probability": before.probability}
+            said |= {"box": before.box, "mask": mask, "choice": judged.said}
+        if after is not None:
+            left = {"box": after.box, "mask": masks.file(after.mask), "choice": judged.choice}
+        index = next((one.image_index for one in (after, before) if one is not None), None)
+        found = {"label": judged.label, "action": judged.action, "before": said, "after": left, "image_index": index}
+        line = notes.check(ReviewLine, about | found)
+        lines += [line] if line else []
+    return lines, notes.faults
 
 
-def _judged(review: _Review, kept: dict[str, Any], places: _Places, findings: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What became of each finding of a film or exam."""
-    predicted = review.prediction["result"] if review.prediction else None
-    for judged in judgements(review.annotation["result"], predicted, findings, kept["task"]):
-        region = judged.after or judged.before
-        before, after = None, None
-        if judged.before or judged.said or judged.probability is not None:
-            label = label_of(judged.before) if judged.before else judged.label
-            before = {"label": label, "probability": judged.probability, **places.of(judged.before), "choice": judged.said}
-        if judged.after or judged.choice:
-            after = places.of(judged.after) | {"choice": judged.choice}
-        index = None if region is None else region.get("item_index", 0)
-        yield {"label": judged.label, "action": judged.action, "before": before, "after": after, "image_index": index}
-
-
-def _judged_of_volume(
-    review: _Review, kept: dict[str, Any], places: _Places, findings: Sequence[dict[str, Any]], labels: Labels
-) -> Iterator[dict[str, Any]]:
-    """What became of each finding of a volume."""
-    pictures = Pictures.from_json(kept["volume"])
-    predicted = review.prediction["result"] if review.prediction else None
-    for judged in ct_reviews.judgements(review.annotation["result"], predicted, findings, pictures, labels.regions):
-        before, after = None, None
-        if judged.before is not None or judged.said or judged.probability is not None:
-            said = {"label": judged.label, "probability": judged.probability, "choice": judged.said}
-            before = said | places.of_volume(judged.before, pictures)
-        if judged.after is not None or judged.choice:
-            after = places.of_volume(judged.after, pictures) | {"choice": judged.choice}
-        yield {"label": judged.label, "action": judged.action, "before": before, "after": after, "image_index": None}
-
-
-def _write_segmentations(output: Path, latest: Sequence[tuple[_Review, dict[str, Any]]]) -> None:
+def _write_segmentations(output: Path, latest: Iterable[_Reviewed], labels: Labels) -> None:
     """Write one DICOM SEG of what is marked in each volume."""
     without: list[str] = []
-    for review, kept in latest:
-        if kept["task"] != "ct":
-            continue
-        masks = dict(ct_reviews.masks_drawn(review.annotation["result"], Pictures.from_json(kept["volume"])))
+    for case in latest:
+        masks = case.page.volume_masks(_answer(case.review, case.kept, labels))
         if not masks:
             continue
-        image = Path(kept["images"][0])
+        image = Path(case.kept["images"][0])
         if image.name.lower().endswith(NIFTI_ENDINGS):
-            without.append(kept["case_id"])
+            without.append(case.kept["case_id"])
             continue
-        version = review.prediction["model_version"] if review.prediction else None
-        write_segmentation(output / "segmentations" / f"{review.name}.dcm", masks, image, version)
+        write_segmentation(output / "segmentations" / f"{case.review.name}.dcm", masks, image, case.review.model_version)
     if without:
         logger.warning("%d volumes are NIfTI, which no DICOM segmentation can point at; their masks are in masks/", len(without))
 
 
-def _write_datalist(output: Path, project: str, latest: dict[str, tuple[_Review, dict[str, Any], _Places]], labels: Labels) -> int:
-    """Write the reviewed cases' records; the number of those left out because their task asks for a report and none is known."""
+def _write_datalist(output: Path, project: str, latest: Sequence[_Reviewed]) -> int:
+    """Write the reviewed cases' records; the number of those left out because their kind asks for what is not known."""
     splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    lacking = 0
-    for review, kept, places in latest.values():
-        if kept["task"] == "nasal" and "report" not in kept:
-            lacking += 1
-            continue
-        if kept["task"] == "ct":
-            record = ct_reviews.record_of(kept, ct_reviews.labels_said(review.annotation["result"], labels.regions))
-            if not record["labels"] and record.keys().isdisjoint(("report", "reports")):
-                lacking += 1
-                continue
-        elif kept["task"] == "cxr":
-            record = _film(review, kept, places, labels.cases)
-        else:
-            record = _exam(review, kept, places)
-        splits[kept["split"]].append(record)
-    task = next(iter(latest.values()))[1]["task"]
+    for case in latest:
+        if case.record is not None:
+            splits[case.kept["split"]].append(case.record)
+    page, lacking = latest[0].page, sum(case.record is None for case in latest)
     if lacking:
-        cases = "volumes have no answer and" if task == "ct" else "exams have"
-        told = "%d %s no report and are in reviews.jsonl only; push again with --datalist to add their reports"
-        logger.warning(told, lacking, cases)
+        told = "%d %s and are in reviews.jsonl only; push again with --datalist to add their reports"
+        logger.warning(told, lacking, page.left_out)
     if any(splits.values()):
         description = f"Reviewed in Label Studio, project {project}."
-        save_datalist(output / "datalist.json", task, splits, name=project, description=description)
+        save_datalist(output / "datalist.json", page.domain.reference, splits, name=project, description=description)
     return lacking
-
-
-def _film(review: _Review, kept: dict[str, Any], places: _Places, labels: Sequence[str]) -> dict[str, Any]:
-    """A cxr record: regions of one label become one finding, whose mask, where one has a mask, is all of them."""
-    items = review.annotation["result"]
-    record = {"study_id": kept["case_id"], "patient_id": kept["patient_id"], "image": kept["images"][0]}
-    if "report" in kept:
-        record["report"] = kept["report"]
-    by_label: dict[str, list[dict[str, Any]]] = {}
-    for region in regions_of(items):
-        by_label.setdefault(label_of(region), []).append(region)
-    present = {*chosen(items, FINDINGS), *by_label}
-    record["labels"] = {label: int(label in present) for label in dict.fromkeys((*labels, *by_label))}
-    texts = {
-        finding["label"]: finding["text"] for sent in kept["pushed"].values() for finding in sent["findings"] if finding["text"]
-    }
-    record["findings"] = []
-    for label, regions in by_label.items():
-        words = next(filter(None, map(words_of, regions)), None)
-        finding: dict[str, Any] = {"label": label, "text": words or texts.get(label, label)}
-        if all(region["type"] == "rectanglelabels" for region in regions):
-            finding["boxes"] = [box_of(region) for region in regions]
-        else:
-            finding["mask"] = places.path_of_all(regions)
-        record["findings"].append(finding)
-    return record
-
-
-def _exam(review: _Review, kept: dict[str, Any], places: _Places) -> dict[str, Any]:
-    """A nasal record: every region is a finding of its own."""
-    items = review.annotation["result"]
-    record = {"exam_id": kept["case_id"], "patient_id": kept["patient_id"], "images": kept["images"], "report": kept["report"]}
-    if "site" in kept:
-        record["site"] = kept["site"]
-    diagnosis = chosen(items, DIAGNOSIS)
-    if diagnosis:
-        record["label"] = diagnosis[0]
-    record["findings"] = []
-    for region in regions_of(items):
-        finding = {"image_index": region.get("item_index", 0), "label": label_of(region), "box": places.of(region)["box"]}
-        if region["type"] != "rectanglelabels":
-            finding["mask"] = places.path_of_all([region])
-        if words_of(region):
-            finding["text"] = words_of(region)
-        record["findings"].append(finding)
-    return record

@@ -11,12 +11,12 @@ from typing import Any
 from label_studio_sdk import LabelStudio
 from tqdm import tqdm
 
-from integrations.label_studio.answers.validation import PredictionChecker
 from integrations.label_studio.cases import Prepared, case_fault, case_inputs, prepare, version_of
 from integrations.label_studio.client import ServerGone, find_project, tasks_where, translate_api_errors
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pages.configurations import configuration, labels_in
-from integrations.label_studio.pages.preannotations import labels_of
+from integrations.label_studio.pages import page_of
+from integrations.label_studio.pages.parts import labels_in
+from integrations.label_studio.pages.validation import PredictionChecker
 from integrations.label_studio.workspace import Workspace, check_project
 from scripts.datalists.datalist import load_datalist
 from scripts.files.faults import describe_faults
@@ -90,7 +90,7 @@ def push(
     """
     check_project(project)
     found = case_inputs(read_predictions(predictions), None if datalist is None else load_datalist(datalist))
-    task, model = found[0].case["task"], found[0].case["model"]
+    page, model = page_of(found[0].case["domain"]), found[0].case["model"]
     version = version_of(model) if model_version is None else f"{model_version} ({model['checkpoint_sha256'][:8]})"
     if keep_phi:
         logger.warning("--keep-phi: reports are sent as they are, with all names, dates and numbers that stand in them")
@@ -98,10 +98,10 @@ def push(
     title = f"project {project}"
     with translate_api_errors(title):
         existing = find_project(client, project)
-    labels = labels_of(task, [source.case for source in found])
+    labels = page.labels_of(source.case for source in found)
     if existing is not None:
         labels = labels_in(existing.label_config or "") | labels
-    xml = configuration(task, labels)
+    xml = page.configuration(labels)
     _check(prepared, xml)
     settings = {
         "label_config": xml,

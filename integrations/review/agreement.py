@@ -20,12 +20,11 @@ Experts who correct a model's prediction have seen it: they agree with it more t
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from integrations.label_studio.cases import RANDOM
-from integrations.label_studio.errors import LabelStudioError
 from integrations.review.figure import agreement_figure
 from integrations.review.measures import weighted_kappa, weighted_median
 from integrations.review.observations import (
@@ -41,11 +40,12 @@ from integrations.review.observations import (
     between_experts,
     each_class,
 )
-from integrations.review.reviews import REVIEWS, Review, read_reviews
-from integrations.review.tracking import Tracked, track, trainings
+from integrations.review.record import RANDOM, REVIEWS, Review, ReviewError, read_reviews
 from scripts.files.atomic import atomic_path, sha256_of
-from scripts.handlers.reports.tables import cell, write_csv
 from scripts.metrics.bootstrap import Statistic, patient_interval, weighted_mean
+
+if TYPE_CHECKING:  # loads PyTorch and MLflow
+    from integrations.review.tracking import Tracked
 
 STATISTICS: dict[str, Statistic] = {
     KAPPA: weighted_kappa,
@@ -63,7 +63,7 @@ def agreement_table(reviews: Sequence[Review]) -> pd.DataFrame:
 
     Raises:
         ReadError: a mask that cannot be read.
-        LabelStudioError: masks of one image in several shapes.
+        ReviewError: masks of one image in several shapes.
     """
     versions = sorted({review.model_version for review in reviews if review.model_version})
     rows = []
@@ -81,7 +81,7 @@ def agree(
     only_random: bool = False,
     tracking_uri: str | None = None,
     run_id: str | None = None,
-) -> tuple[pd.DataFrame, list[Tracked]]:
+) -> tuple[pd.DataFrame, list["Tracked"]]:
     """Measure agreement, write agreement.csv and agreement.png, and track each model version's as an MLflow run.
 
     Args:
@@ -92,27 +92,30 @@ def agree(
         run_id: training of the model, where its checkpoint does not tell.
 
     Raises:
-        LabelStudioError: reviews that cannot be read or compared, none that was drawn at random, `run_id` for several models, or a
+        ReviewError: reviews that cannot be read or compared, none that was drawn at random, `run_id` for several models, or a
             store that does not answer; neither predictions nor a second expert to compare with.
         UserError: a mask that cannot be read; no such run.
     """
+    from integrations.review.tracking import track, trainings
+
     source = Path(path) / REVIEWS if Path(path).is_dir() else Path(path)
     reviews = read_reviews(source)
     if only_random:
         reviews = [review for review in reviews if review.drawn == RANDOM]
         if not reviews:
             hint = "push with --random_share, or leave --only_random out"
-            raise LabelStudioError(f"{source}: no reviewed case was drawn at random; {hint}")
+            raise ReviewError(f"{source}: no reviewed case was drawn at random; {hint}")
     versions = sorted({review.model_version for review in reviews if review.model_version})
     if run_id is not None and len(versions) != 1:
-        raise LabelStudioError(f"{source}: reviews of {len(versions)} models ({', '.join(versions)}); --run_id is for one alone")
+        raise ReviewError(f"{source}: reviews of {len(versions)} models ({', '.join(versions)}); --run_id is for one alone")
     parents = trainings(versions, tracking_uri, run_id)
     table = agreement_table(reviews)
     if table.empty:
         reason = "no review began from a prediction, and no case was reviewed by two experts"
-        raise LabelStudioError(f"{source}: nothing to compare: {reason}; see push and its --reviews_per_case")
+        raise ReviewError(f"{source}: nothing to compare: {reason}; see push and its --reviews_per_case")
     output = source.parent if output is None else Path(output)
-    write_csv(output / "agreement.csv", table)
+    with atomic_path(output / "agreement.csv") as beside:
+        table.to_csv(beside, index=False)
     with atomic_path(output / "agreement.png") as beside:
         agreement_figure(table).savefig(beside)
     facts = {"reviews": str(source), "reviews.sha256": sha256_of(source), "only_random": only_random}
@@ -122,16 +125,20 @@ def agree(
 def summary(table: pd.DataFrame) -> str:
     """All findings together as text, a line for each comparison and measure; "-" where a measure does not exist."""
     whole = table[table["finding"] == ALL]
-    rows = [
-        (row["model_version"] or "between experts", row["measure"], _cell(row), f"n = {row['n']:,}, {row['patients']:,} patients")
-        for row in whole.to_dict("records")
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    parts = {
+        "model": whole["model_version"].replace("", "between experts"),
+        "measure": whole["measure"],
+        "estimate": [_interval(row) for row in whole.to_dict("records")],
+        "of": [f"n = {row['n']:,}, {row['patients']:,} patients" for row in whole.to_dict("records")],
+    }
+    return pd.DataFrame(parts).to_string(index=False, header=False)
 
 
-def _cell(row: dict) -> str:
-    return cell(None if np.isnan(row["estimate"]) else row)
+def _interval(row: dict) -> str:
+    if np.isnan(row["estimate"]):
+        return "-"
+    between = " to " if row["lower"] < 0 else "-"
+    return "{estimate:.3f} ({lower:.3f}{between}{upper:.3f})".format(**row, between=between)
 
 
 def _rows(observations: Sequence[Observation]) -> list[dict]:

@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from integrations.label_studio.errors import LabelStudioError
+from integrations.review.record import ReviewError
 from scripts.tracking.address import store_address
 from scripts.tracking.models import find_runs, run_of
 from scripts.tracking.recorder import MLflowTracker
@@ -43,7 +43,7 @@ def trainings(versions: Sequence[str], tracking_uri: str | None, run_id: str | N
         None for versions whose training the store does not know; they are warned of.
 
     Raises:
-        LabelStudioError: no such store, or one that does not answer.
+        ReviewError: no such store, or one that does not answer.
         UserError: no run of this id.
     """
     # MLflow would retry a call for minutes.
@@ -55,9 +55,9 @@ def trainings(versions: Sequence[str], tracking_uri: str | None, run_id: str | N
             version: run and (client.get_experiment(run.info.experiment_id).name, run.info.run_id) for version, run in found.items()
         }
     except MlflowException as error:
-        raise LabelStudioError(f"the tracking store does not answer ({error.error_code}); see --tracking_uri") from error
+        raise ReviewError(f"the tracking store does not answer ({error.error_code}); see --tracking_uri") from error
     except ValueError as error:
-        raise LabelStudioError(str(error)) from error
+        raise ReviewError(str(error)) from error
 
 
 def track(

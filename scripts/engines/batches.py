@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scripts.networks import FVLM, AFLoc, NasVLM
-from scripts.networks.centering import center_at_start
 
 
 def prepare_vision_language_batch(
@@ -19,9 +18,17 @@ def prepare_vision_language_batch(
 
 
 def center_on_first_batch(network: AFLoc | FVLM | NasVLM, loader: DataLoader, device: torch.device) -> None:
-    """`center_at_start` on the first batch that the trainer's loader gives; the order of the training does not change.
+    """Take out of a fresh network's embeddings what all images, and all texts, of the trainer's first batch share.
 
-    The network is moved to the device, where the trainer wants it anyway.
+    At random weights the embeddings of any two images have a cosine near 1 (their features are all positive), and so have those of
+    any two reports (the same common words); a contrast of such embeddings stays at chance for long. Pretrained weights do not have
+    the problem, a start from random weights does. The mean is moved into parameters that the network has anyway: biases of the
+    last layers and, in AFLoc, the direction that the convolutional heads ignore. Ours, not the papers'. The order of the training
+    does not change.
+
+    Args:
+        network: with random weights; changed in place and moved to the device, where the trainer wants it anyway.
+        loader: the trainer's; its first batch should be as large as possible.
     """
     images, _, _, inputs = prepare_vision_language_batch(next(iter(loader)), device)
-    center_at_start(network.to(device), images, inputs)
+    network.to(device).center(images, inputs)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from scripts.cases.domain import Domain, read_domain
 from scripts.files.errors import UserError
 from scripts.inferers.image_calibration import ImageCalibration, fit_probability
 from scripts.inferers.phrase_grounder import phrase_features
@@ -27,6 +29,7 @@ def calibrate_images(
     localizer: PhraseLocalizer,
     loader: DataLoader,
     pool: dict[str, list[str]],
+    domain: str | Path | Domain,
     device: torch.device,
     classifier: ZeroShotClassifier | None = None,
     recall: float = 0.8,
@@ -40,6 +43,7 @@ def calibrate_images(
         localizer: encodes films and phrases.
         loader: validation films in batches of `scripts.loading.ImageRecordCollate`.
         pool: phrases for each label.
+        domain: of the films.
         device: device of the network.
         classifier: its decision threshold for each label is chosen too; None leaves labels out.
         recall: share of findings that must get a region, in (0, 1].
@@ -55,7 +59,7 @@ def calibrate_images(
     for record, letterbox, film in tqdm(_films(localizer, loader, device), desc="calibrating", unit="film"):
         if classifier is not None:
             labels.append((record.get("labels", {}), classifier(film)[0].tolist()))
-        queries = [query for query in film_queries(record, pool) if query.kind in ("present", "absent")]
+        queries = [query for query in film_queries(record, pool, read_domain(domain)) if query.kind in ("present", "absent")]
         if not queries:
             continue
         values, heat = phrase_features(localizer, film, [query.text for query in queries], embeddings)

@@ -44,7 +44,7 @@ class CoTeaching(nn.Module):
         return self
 
     def forward(self, images: Tensor, **inputs: Tensor) -> tuple:
-        """The network's outputs, and in training the pair's `CoTeachingOutputs`; the copies follow before they teach."""
+        """What the network gives for a batch, and in training `CoTeachingOutputs`; the copies follow before they teach."""
         if not self.training:
             return self.network(images, **inputs)
         with torch.no_grad():

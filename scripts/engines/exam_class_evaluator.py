@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.engines.case_engine import CaseEngine
 from scripts.files.errors import UserError
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.loading.exam_batches import join_images
@@ -15,33 +15,26 @@ from scripts.loading.exam_classes import ScreeningTask
 from scripts.networks import ExamClassifier
 
 
-class ExamClassEvaluator(Evaluator):
+class ExamClassEvaluator(CaseEngine):
     """Classify every exam; the output of a batch is {"exams": rows}.
 
     A row is a dict of case_id, patient_id, site (None if unknown), truth (position of the class) and logits (list, by class).
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`, of exams whose class is known.
         network: a trained classifier; it is put into eval mode.
         task: which class an exam's label is.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`; of every exam the class is known.
     """
 
-    def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        network: ExamClassifier,
-        task: ScreeningTask,
-        val_handlers: Sequence | None = None,
-    ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+    outputs = ("exams",)
+
+    def __init__(self, network: ExamClassifier, task: ScreeningTask, **frame: Any) -> None:
+        super().__init__(**frame)
         self.network = network.eval()
         self.task = task
 
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        return {"exams": exam_rows(self.network, batchdata["cases"], self.task, engine.state.device)}
+    def answers(self, batch: dict[str, Any]) -> list[dict[str, list]]:
+        return [{"exams": exam_rows(self.network, batch["cases"], self.task, self.state.device)}]
 
 
 @torch.inference_mode()

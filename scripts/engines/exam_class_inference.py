@@ -5,23 +5,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.engines import Evaluator
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
-from scripts.cases.finding import Finding
+from scripts.engines.case_engine import CaseEngine
 from scripts.engines.exam_rows import MAX_REGIONS, MIN_REGION
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.inferers.exam_localizer import enlarge
 from scripts.inferers.regions import regions_from_map
 from scripts.loading.exam_batches import join_images
 from scripts.networks import ExamClassifier
-from scripts.predictions.predictions import PredictionWriter
 
 HEAT_CUT = 0.5  # of what the strongest place of the exam adds: from there on a place belongs to a region
 
 
-class ExamClassInference(Evaluator):
+class ExamClassInference(CaseEngine):
     """Classify every exam and write the answers as predictions.
 
     Each class gets its probability. The class decided on also gets an entry for each region of each image that decided it: an image
@@ -31,57 +28,40 @@ class ExamClassInference(Evaluator):
     The output of a batch is {"pictures": [(case id, panels)]}, see `scripts.figures.exam_overlays`.
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         network: a trained classifier; it is put into eval mode.
         calibration: temperature and threshold.
         size: side of the heat maps in pixels: the square that the images were fitted into.
-        writer: receives the predictions; they stand in its folder when the run has ended well.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`.
     """
 
-    def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        network: ExamClassifier,
-        calibration: ExamClassCalibration,
-        size: int,
-        writer: PredictionWriter,
-        val_handlers: Sequence | None = None,
-    ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+    outputs = ("pictures",)
+
+    def __init__(self, network: ExamClassifier, calibration: ExamClassCalibration, size: int, **frame: Any) -> None:
+        super().__init__(**frame)
         self.network = network.eval()
         self.calibration = calibration
         self.size = size
-        self.writer = writer
 
-    def run(self) -> None:
-        """Run over all exams; predictions are complete or absent."""
-        with self.writer:
-            super().run()
-
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        output: dict[str, list] = {"pictures": []}
-        for case in batchdata["cases"]:
-            images, image_index = join_images([case["images"]])
-            answer, parts = self.network.contributions(images.to(engine.state.device), image_index.to(engine.state.device))
-            probabilities = self.calibration.probabilities(answer.logits.float().cpu().numpy())
-            decision = int(self.calibration.decisions(probabilities)[0])
-            confidence = float(self.calibration.confidence(probabilities)[0])
-            entries = [
-                {"label": name, "probability": float(value), "confidence": confidence}
-                for name, value in zip(self.network.classes, probabilities[0], strict=True)
-            ]
-            seen = self._images(case, parts[0, decision].float().cpu(), answer.attention[0, decision].tolist())
-            for image in seen:
-                marked = [{"box": list(region.box), "mask": region.mask} for region in image["regions"]]
-                shared = {**entries[decision], "image_index": image["index"]}
-                entries += [{**shared, **place} for place in marked or [{}]] if image["deciding"] else []
-            self.writer.add(case["case_id"], case["record"]["images"], [Finding(**entry) for entry in entries])
-            said = f"{self.network.classes[decision]} {probabilities[0, decision]:.2f}"
-            output["pictures"].append((case["case_id"], [panel(case, image, said) for image in seen]))
-        return output
+    def answer(self, case: dict[str, Any]) -> dict[str, list]:
+        images, image_index = join_images([case["images"]])
+        answer, parts = self.network.contributions(images.to(self.state.device), image_index.to(self.state.device))
+        probabilities = self.calibration.probabilities(answer.logits.float().cpu().numpy())
+        decision = int(self.calibration.decisions(probabilities)[0])
+        confidence = float(self.calibration.confidence(probabilities)[0])
+        entries = [
+            {"label": name, "probability": float(value), "confidence": confidence}
+            for name, value in zip(self.network.classes, probabilities[0], strict=True)
+        ]
+        seen = self._images(case, parts[0, decision].float().cpu(), answer.attention[0, decision].tolist())
+        for image in seen:
+            marked = [{"box": list(region.box), "mask": region.mask} for region in image["regions"]]
+            shared = {**entries[decision], "image_index": image["index"]}
+            entries += [{**shared, **place} for place in marked or [{}]] if image["deciding"] else []
+        said = f"{self.network.classes[decision]} {probabilities[0, decision]:.2f}"
+        return {
+            "pictures": [(case["case_id"], [panel(case, image, said) for image in seen])],
+            "predictions": [(case["case_id"], case["record"]["images"], entries)],
+        }
 
     def _images(self, case: dict[str, Any], parts: torch.Tensor, attention: Sequence[float]) -> list[dict[str, Any]]:
         """Of each image that was seen: its place in the record, whether it decided, heat map and regions in its own pixels.

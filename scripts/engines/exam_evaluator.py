@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from monai.engines import Evaluator
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from scripts.engines.case_engine import CaseEngine
 from scripts.engines.exam_rows import (
     PlacedFinding,
     diagnosis_row,
@@ -31,7 +31,7 @@ from scripts.metrics.localization import HEAT_CUTS
 from scripts.networks import ExamEmbeddings
 
 
-class ExamEvaluator(Evaluator):
+class ExamEvaluator(CaseEngine):
     """Ask every exam for what its report and its truth speak of.
 
     The output of a batch is {"exams": [D] and "reports": [D] of each exam with a report, "patients": theirs, and lists of rows (see
@@ -39,34 +39,21 @@ class ExamEvaluator(Evaluator):
     Truth that a record lacks is passed over. Localization is scored in native pixels.
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         findings: answers prompts.
         calibration: what validation taught.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`.
     """
 
-    def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        findings: ExamPromptClassifier,
-        calibration: ExamCalibration,
-        val_handlers: Sequence | None = None,
-    ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+    outputs = ("exams", "reports", "patients", "sentences", "phrases", "labels", "diagnoses", "answers")
+
+    def __init__(self, findings: ExamPromptClassifier, calibration: ExamCalibration, **frame: Any) -> None:
+        super().__init__(**frame)
         self.findings = findings
         self.calibration = calibration
 
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        output: dict[str, list] = {
-            name: [] for name in ("exams", "reports", "patients", "sentences", "phrases", "labels", "diagnoses", "answers")
-        }
-        for case in batchdata["cases"]:
-            self._answer(case, encode_case(self.findings, case, engine.state.device), output)
-        return output
-
-    def _answer(self, case: dict[str, Any], exam: ExamEmbeddings, output: dict[str, list]) -> None:
+    def answer(self, case: dict[str, Any]) -> dict[str, list]:
+        exam = encode_case(self.findings, case, self.state.device)
+        output: dict[str, list] = {name: [] for name in self.outputs}
         record, findings = case["record"], self.findings
         who = {"case_id": case["case_id"], "patient_id": record["patient_id"]}
         told = [(sentence.text, sentence.region) for sentence in case["sentences"]]
@@ -92,6 +79,7 @@ class ExamEvaluator(Evaluator):
             view = view_of(finding, told, record.get("regions", ()))
             output["phrases"].append(localization_row(who, finding, found, probability, self.calibration, view))
             output["answers"].append((case, finding, found))
+        return output
 
     def _weights(self, exam: ExamEmbeddings, sentences: Sequence[str]) -> np.ndarray:
         localizer = self.findings.localizer

@@ -1,73 +1,60 @@
 """Inference engine: any exams -> predictions.jsonl, masks, embeddings and pictures, in each image's own pixels."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from monai.engines import Evaluator
-from torch.utils.data import DataLoader
 
-from scripts.cases.finding import Finding
+from scripts.cases.domain import Domain, read_domain
+from scripts.engines.case_engine import CaseEngine
 from scripts.engines.exam_evaluator import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
 from scripts.inferers.exam_calibration import ExamCalibration
 from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
 from scripts.networks import ExamEmbeddings
-from scripts.predictions.predictions import PredictionWriter
-from scripts.reports.phrases import is_groundable
+from scripts.reports.phrases import judge_phrase
 
 
-class ExamInference(Evaluator):
+class ExamInference(CaseEngine):
     """Ask every exam for its diagnosis and for every finding, and write the answers as predictions.
 
     Each class gets its probability; each finding its probability and the image that shows most of it, and one that reaches its
     threshold an entry for each region of its heat map on that image.
 
     A record with `phrases` is asked for these alone, in a user's own words: each gets the image that it chooses, and the regions
-    there.
+    there. A phrase that points at nothing by the domain's lexicons, or that they cannot read, gets neither, but the reason.
 
     The output of a batch is {"embeddings": [(case, `ExamEmbeddings` of B = 1)], "pictures": [(case id, panels)]}.
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         findings: answers prompts.
         calibration: probabilities, thresholds, how heat maps are smoothed and where they are cut.
-        writer: receives the predictions; they stand in its folder when the run has ended well.
-        val_handlers: Ignite or MONAI handlers.
+        domain: whose lexicons judge whether a phrase can be pointed at.
+        frame: of `CaseEngine`.
     """
 
+    outputs = ("embeddings", "pictures")
+
     def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        findings: ExamPromptClassifier,
-        calibration: ExamCalibration,
-        writer: PredictionWriter,
-        val_handlers: Sequence | None = None,
+        self, findings: ExamPromptClassifier, calibration: ExamCalibration, domain: str | Path | Domain, **frame: Any
     ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        super().__init__(**frame)
         self.findings = findings
         self.calibration = calibration
-        self.writer = writer
+        self.domain = read_domain(domain)
 
-    def run(self) -> None:
-        """Run over all exams; predictions are complete or absent."""
-        with self.writer:
-            super().run()
-
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        output: dict[str, list] = {"embeddings": [], "pictures": []}
-        for case in batchdata["cases"]:
-            exam = encode_case(self.findings, case, engine.state.device)
-            asked = case["record"].get("phrases")
-            located = self._located(case, exam) if asked is None else [self._grounded(case, exam, phrase) for phrase in asked]
-            entries = [] if asked is not None else self._diagnoses(exam)
-            entries += [entry for found in located for entry in found["entries"]]
-            self.writer.add(case["case_id"], case["record"]["images"], [Finding(**entry) for entry in entries])
-            output["embeddings"].append((case, exam))
-            output["pictures"].append((case["case_id"], panels(case, exam, located)))
-        return output
+    def answer(self, case: dict[str, Any]) -> dict[str, list]:
+        exam = encode_case(self.findings, case, self.state.device)
+        asked = case["record"].get("phrases")
+        located = self._located(case, exam) if asked is None else [self._grounded(case, exam, phrase) for phrase in asked]
+        entries = [] if asked is not None else self._diagnoses(exam)
+        entries += [entry for found in located for entry in found["entries"]]
+        return {
+            "embeddings": [(case, exam)],
+            "pictures": [(case["case_id"], panels(case, exam, located))],
+            "predictions": [(case["case_id"], case["record"]["images"], entries)],
+        }
 
     def _diagnoses(self, exam: ExamEmbeddings) -> list[dict[str, Any]]:
         probabilities = self.findings.diagnosis(exam)[0].tolist()
@@ -109,23 +96,20 @@ class ExamInference(Evaluator):
 
     def _grounded(self, case: dict[str, Any], exam: ExamEmbeddings, phrase: str) -> dict[str, Any]:
         """As `_located` of a phrase that no table knows: without the opposite's wording nothing says whether it is there."""
+        answer = {"label": phrase, "position": None, "probability": 0.0, "heat": None, "regions": []}
+        judged = judge_phrase(phrase, self.domain)
+        if not judged.groundable:
+            return {**answer, "entries": [{"label": phrase, "text": phrase, "reason": judged.reason}]}
         localizer = self.findings.localizer
         sentence = localizer.encode_sentences([phrase])
         index = int(localizer.images_of(exam, sentence)[0, 0].argmax())
         one = exam._replace(patches=exam.patches[:, [index]])
         heat = localizer.heat_maps(one, sentence, torch.zeros_like(sentence))[0, 0, 0].cpu().numpy()
         heat = case["views"][index].to_native(heat)
-        regions = finding_regions(heat, self.calibration) if is_groundable(phrase) else []
+        regions = finding_regions(heat, self.calibration)
         shared = {"label": phrase, "text": phrase, "image_index": case["image_indices"][index]}
         marked = [{**shared, "box": list(region.box), "mask": region.mask} for region in regions]
-        return {
-            "label": phrase,
-            "position": index,
-            "probability": 0.0,
-            "heat": heat,
-            "regions": regions,
-            "entries": marked or [shared],
-        }
+        return {**answer, "position": index, "heat": heat, "regions": regions, "entries": marked or [shared]}
 
 
 def panels(case: dict[str, Any], exam: ExamEmbeddings, located: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

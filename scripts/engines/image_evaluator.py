@@ -1,13 +1,11 @@
 """Evaluator of phrase localization and zero-shot classification on films with truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from monai.engines import Evaluator
-from torch.utils.data import DataLoader
 
+from scripts.engines.case_engine import CaseEngine
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
 from scripts.inferers.queries import Query, film_queries
 from scripts.inferers.zero_shot_classifier import ZeroShotClassifier
@@ -17,7 +15,7 @@ from scripts.metrics.localization import THRESHOLDS, cnr, dice, iou_at_threshold
 SIZE_LIMITS = (0.015, 0.06)  # shares of a film's area that separate small, medium and large findings
 
 
-class ImageEvaluator(Evaluator):
+class ImageEvaluator(CaseEngine):
     """Ask every film for what is there, for what is not, and for what cannot be pointed at.
 
     The output of a batch is {"phrases": rows, "labels": rows, "answers": [(record, queries, answers)]}; a row is a dict of
@@ -25,58 +23,48 @@ class ImageEvaluator(Evaluator):
     pixels on the whole film.
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.ImageRecordCollate`.
-        grounder: answers phrases with regions.
+        grounder: answers phrases with regions; its domain says which statements are normal.
+        pool: phrases for each label, see `scripts.inferers.queries.film_queries`.
         classifier: answers labels with probabilities; None leaves classification out.
         truth: "masks" scores against a finding's mask where it has one, "boxes" against its boxes, which is what NIH and RSNA
             give, and which forgives a peak just beside a thin lesion.
-        pool: phrases for each label, see `scripts.inferers.queries.film_queries`.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`; batches are those of `scripts.loading.ImageRecordCollate`.
 
     Raises:
         ValueError: unknown `truth`.
     """
 
+    outputs = ("phrases", "labels", "answers")
+
     def __init__(
         self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
         grounder: PhraseGrounder,
         pool: dict[str, list[str]],
         classifier: ZeroShotClassifier | None = None,
         truth: str = "masks",
-        val_handlers: Sequence | None = None,
+        **frame: Any,
     ) -> None:
         if truth not in ("masks", "boxes"):
             raise ValueError(f"truth must be masks or boxes, got '{truth}'")
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+        super().__init__(**frame)
         self.grounder = grounder
         self.classifier = classifier
         self.pool = pool
         self.truth = truth
 
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        output: dict[str, list] = {"phrases": [], "labels": [], "answers": []}
-        if not batchdata["case_ids"]:
-            return output
-        records = batchdata["records"]
-        if self.truth == "boxes":
-            records = [without_masks(record) for record in records]
-        films = self.grounder.localizer.encode_films(batchdata["images"].to(engine.state.device))
-        queries = [film_queries(record, self.pool) for record in records]
-        texts = [[query.text for query in asked] for asked in queries]
-        answers = self.grounder(films, batchdata["letterboxes"], texts)
-        cases = zip(batchdata["case_ids"], records, queries, answers, strict=True)
-        for case, record, asked, answered in cases:
-            output["answers"].append((record, asked, answered))
-            for query, answer in zip(asked, answered, strict=True):
-                output["phrases"].append(phrase_row(case, record, query, answer))
+    def answers(self, batch: dict[str, Any]) -> Iterator[dict[str, list]]:
+        records = [without_masks(record) for record in batch["records"]] if self.truth == "boxes" else batch["records"]
+        films = self.grounder.localizer.encode_films(batch["images"].to(self.state.device))
+        queries = [film_queries(record, self.pool, self.grounder.domain) for record in records]
+        answers = self.grounder(films, batch["letterboxes"], [[query.text for query in asked] for asked in queries])
+        for case, record, asked, answered in zip(batch["case_ids"], records, queries, answers, strict=True):
+            pairs = zip(asked, answered, strict=True)
+            rows = [phrase_row(case, record, query, answer) for query, answer in pairs]
+            yield {"phrases": rows, "answers": [(record, asked, answered)]}
         if self.classifier is not None:
             probabilities = self.classifier(films).cpu().numpy()
-            for case, record, row in zip(batchdata["case_ids"], records, probabilities, strict=True):
-                output["labels"] += label_rows(case, record, dict(zip(self.classifier.findings, row, strict=True)))
-        return output
+            for case, record, row in zip(batch["case_ids"], records, probabilities, strict=True):
+                yield {"labels": label_rows(case, record, dict(zip(self.classifier.findings, row, strict=True)))}
 
 
 def without_masks(record: dict) -> dict:

@@ -1,73 +1,57 @@
 """Inference engine: any films, any phrases -> predictions.jsonl and masks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-from monai.engines import Evaluator
-from torch.utils.data import DataLoader
+import numpy as np
 
-from scripts.cases.finding import Finding
+from scripts.engines.case_engine import CaseEngine
 from scripts.inferers.phrase_grounder import GroundedPhrase, PhraseGrounder
-from scripts.predictions.predictions import PredictionWriter
 
 
-class ImageInference(Evaluator):
+class ImageInference(CaseEngine):
     """Ask every film for every phrase and write the answers as predictions.
 
     A phrase with regions gives one finding a region; a phrase without any gives a finding without box and mask, so that a reader
-    sees that it was asked.
+    sees that it was asked, and the reason where the phrase points at nothing.
+
+    The output of a batch is {"answers": [(record, answers)]}.
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.ImageRecordCollate`.
         grounder: answers phrases with regions.
         phrases: asked of every film whose record has no `phrases` of its own.
-        writer: receives the predictions; they stand in its folder when the run has ended well.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`; batches are those of `scripts.loading.ImageRecordCollate`.
 
     Raises:
         ValueError: no phrase to ask for.
     """
 
-    def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        grounder: PhraseGrounder,
-        phrases: Sequence[str],
-        writer: PredictionWriter,
-        val_handlers: Sequence | None = None,
-    ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+    outputs = ("answers",)
+
+    def __init__(self, grounder: PhraseGrounder, phrases: Sequence[str], **frame: Any) -> None:
+        super().__init__(**frame)
         if not phrases:
             raise ValueError("no phrase to look for: set phrases, for example --phrases \"['left pleural effusion']\"")
         self.grounder = grounder
         self.phrases = list(phrases)
-        self.writer = writer
 
-    def run(self) -> None:
-        """Run over all films; predictions are complete or absent."""
-        with self.writer:
-            super().run()
-
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        if not batchdata["case_ids"]:
-            return {"answers": []}
-        films = self.grounder.localizer.encode_films(batchdata["images"].to(engine.state.device))
-        texts = [record.get("phrases", self.phrases) for record in batchdata["records"]]
-        answers = self.grounder(films, batchdata["letterboxes"], texts)
-        for case, record, answered in zip(batchdata["case_ids"], batchdata["records"], answers, strict=True):
+    def answers(self, batch: dict[str, Any]) -> Iterator[dict[str, list]]:
+        films = self.grounder.localizer.encode_films(batch["images"].to(self.state.device))
+        texts = [record.get("phrases", self.phrases) for record in batch["records"]]
+        answers = self.grounder(films, batch["letterboxes"], texts)
+        for case, record, answered in zip(batch["case_ids"], batch["records"], answers, strict=True):
             findings = [finding for answer in answered for finding in predicted_findings(answer)]
-            self.writer.add(case, [record["image"]], [Finding(**entry) for entry in findings])
-        return {"answers": list(zip(batchdata["records"], answers, strict=True))}
+            yield {"answers": [(record, answered)], "predictions": [(case, [record["image"]], findings)]}
 
 
 def predicted_findings(answer: GroundedPhrase) -> list[dict[str, Any]]:
     """Entries of predictions.jsonl for one phrase on one film; see `scripts.predictions.predictions`."""
-    shared = {"label": answer.text, "text": answer.text, "probability": answer.probability, "image_index": 0}
+    shared = {"label": answer.text, "text": answer.text, "image_index": 0}
+    if np.isnan(answer.probability):
+        return [{**shared, "reason": answer.reason}]
+    shared["probability"] = answer.probability
     if not answer.regions:
-        return [{**shared, "confidence": 1 - answer.probability}]
+        return [{**shared, "confidence": 1 - answer.probability, **({"reason": answer.reason} if answer.reason else {})}]
     return [
         {**shared, "confidence": answer.confidence(region), "box": list(region.box), "mask": region.mask}
         for region in answer.regions

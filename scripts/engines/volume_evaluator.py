@@ -1,43 +1,36 @@
 """Evaluator of zero-shot classification on volumes with labels, anatomy by anatomy."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import torch
-from monai.engines import Evaluator
 from torch.utils.data import DataLoader
 
+from scripts.engines.case_engine import CaseEngine
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.loading.volume_batches import check_anatomies
 
 
-class VolumeEvaluator(Evaluator):
+class VolumeEvaluator(CaseEngine):
     """Ask every volume for every finding that its labels speak of.
 
     The output of a batch is {"labels": rows}; a row is a dict of case_id, patient_id, label, anatomy, score (logit; NaN where the
     anatomy is missing) and truth (0 or 1).
 
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate`.
         classifier: answers findings with scores.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`.
     """
 
-    def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        classifier: AnatomyClassifier,
-        val_handlers: Sequence | None = None,
-    ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+    outputs = ("labels",)
+
+    def __init__(self, classifier: AnatomyClassifier, **frame: Any) -> None:
+        super().__init__(**frame)
         self.classifier = classifier
 
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        return {"labels": [row for case in batchdata["cases"] for row in label_rows(self.classifier, case, engine.state.device)]}
+    def answer(self, case: dict[str, Any]) -> dict[str, list]:
+        return {"labels": label_rows(self.classifier, case, self.state.device)}
 
 
 def label_rows(classifier: AnatomyClassifier, case: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:

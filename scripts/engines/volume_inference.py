@@ -5,58 +5,39 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
-from monai.engines import Evaluator
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
-from scripts.cases.finding import Finding
+from scripts.engines.case_engine import CaseEngine
 from scripts.inferers.anatomy_classifier import AnatomyClassifier, Evidence
 from scripts.inferers.volume_calibration import VolumeCalibration
-from scripts.predictions.predictions import PredictionWriter
 from scripts.preparation.volume import to_native
 
 
-class VolumeInference(Evaluator):
+class VolumeInference(CaseEngine):
     """Ask every volume for every finding and write the answers as predictions.
 
     Every finding whose anatomy is in the volume gets a probability; one that reaches its threshold gets a saliency volume too, and
     the slice through its anatomy that shows most of it.
 
+    The output of a batch is {"answers": [(case, entries of predictions.jsonl)]}.
+
     Args:
-        device: device of the network.
-        val_data_loader: gives batches of `scripts.loading.PassThroughCollate` whose cases hold image, anatomy_mask,
-            `prepared_affine`, `native_shape` and `native_affine`, as `scripts.transforms.PrepareVolumed` makes them.
         classifier: answers findings with scores and evidence.
         calibration: probabilities and thresholds.
-        writer: receives the predictions; they stand in its folder when the run has ended well.
-        val_handlers: Ignite or MONAI handlers.
+        frame: of `CaseEngine`; cases hold image, anatomy_mask, `prepared_affine`, `native_shape` and `native_affine`, as
+            `scripts.transforms.PrepareVolumed` makes them.
     """
 
-    def __init__(
-        self,
-        device: str | torch.device,
-        val_data_loader: DataLoader,
-        classifier: AnatomyClassifier,
-        calibration: VolumeCalibration,
-        writer: PredictionWriter,
-        val_handlers: Sequence | None = None,
-    ) -> None:
-        super().__init__(device=device, val_data_loader=val_data_loader, val_handlers=val_handlers, decollate=False)
+    outputs = ("answers",)
+
+    def __init__(self, classifier: AnatomyClassifier, calibration: VolumeCalibration, **frame: Any) -> None:
+        super().__init__(**frame)
         self.classifier = classifier
         self.calibration = calibration
-        self.writer = writer
 
-    def run(self) -> None:
-        """Run over all volumes; predictions are complete or absent."""
-        with self.writer:
-            super().run()
-
-    def _iteration(self, engine: Evaluator, batchdata: dict[str, Any]) -> dict[str, list]:
-        answers = [(case, self.findings(case)) for case in batchdata["cases"]]
-        for case, found in answers:
-            self.writer.add(case["case_id"], [case["record"]["image"]], [Finding(**entry) for entry in found])
-        return {"case_ids": batchdata["case_ids"], "answers": answers, "anatomies": self.classifier.network.anatomies}
+    def answer(self, case: dict[str, Any]) -> dict[str, list]:
+        found = self.findings(case)
+        return {"answers": [(case, found)], "predictions": [(case["case_id"], [case["record"]["image"]], found)]}
 
     def findings(self, case: dict[str, Any]) -> list[dict[str, Any]]:
         """Entries of predictions.jsonl for one prepared volume; see `scripts.predictions.predictions`."""

@@ -22,7 +22,8 @@ IMAGE_ONLY = "image_only"
 """Config that merges over inference and makes `network_def` what MONAI's tools can verify and export."""
 SIZES = ("film_size", "image_size", "volume_size")
 """What checkpoints call the size of the network's input: one number for the sides of a picture, or each side of a volume."""
-NORMALIZED_HALF = "NormalizeHalfd"
+NORMALIZED_HALF = {"class": "NormalizeHalfd"}
+"""How checkpoints describe the normalization to [-1, 1]."""
 IN_METADATA = {"torch": "pytorch_version", "monai": "monai_version", "numpy": "numpy_version"}
 """Distributions whose versions have keys of their own there."""
 

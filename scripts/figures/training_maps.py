@@ -13,7 +13,7 @@ from scripts.figures.localization import grid_figure
 from scripts.figures.volume_overlays import prepared_panel
 from scripts.inferers.anatomy_classifier import AnatomyClassifier
 from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier
-from scripts.inferers.phrase_grounder import PhraseGrounder
+from scripts.inferers.phrase_grounder import phrase_maps
 from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.kinds import exam, image
 from scripts.loading.dataset import CaseDataset, split_rejected
@@ -83,9 +83,11 @@ class FilmMaps:
         localizer = self.localizer()
         films = localizer.encode_films(batch["images"].to(device))
         findings = [next(filter(image.has_place, record["findings"])) for record in batch["records"]]
-        answers = PhraseGrounder(localizer, None)(films, batch["letterboxes"], [[finding["text"]] for finding in findings])
-        cases = zip(batch["records"], findings, answers, strict=True)
-        return [_film_panel(record, finding, answer.heat) for record, finding, (answer,) in cases]
+        panels = []
+        for number, (record, finding) in enumerate(zip(batch["records"], findings, strict=True)):
+            _, (heat,) = phrase_maps(localizer, films.film(number), batch["letterboxes"][number], [finding["text"]])
+            panels.append(_film_panel(record, finding, heat))
+        return panels
 
 
 class ExamMaps:

@@ -44,7 +44,7 @@ class VolumeOverlays:
         self._left = self.volumes
 
     def _draw(self, engine: Engine) -> None:
-        names = engine.state.output["anatomies"]
+        names = engine.classifier.network.anatomies
         for case, found in engine.state.output["answers"]:
             if self._left <= 0:
                 return

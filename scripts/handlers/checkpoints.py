@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 
 from scripts.files.atomic import atomic_path
 from scripts.files.errors import UserError
+from scripts.weights.model_file import model_state
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ class CheckpointHandler:
 
     Files in `folder`: checkpoint_last.pt (after every epoch and within it), checkpoint_best.pt (when the metric
     improves), checkpoint_epoch{n}.pt (every `every_epochs`). Each is written beside and renamed, so a killed run leaves the
-    previous one whole; each loads with `torch.load(weights_only=True)`, and holds the network's `architecture`, so that
-    `scripts.weights.load_afloc` builds the network from it alone. The calibration that an evaluation left beside older ones goes.
+    previous one whole; each loads with `torch.load(weights_only=True)`, and holds the network's class and `architecture`, so that
+    `scripts.weights.load_network` builds the network from it alone. The calibration that an evaluation left beside older ones goes.
 
     A run that stopped inside an epoch continues at the next batch of that epoch, which needs `EpochSampler` in the trainer's
     loader. Attach this handler after the one that validates, so that an epoch's metric is known when it is saved.
@@ -40,7 +41,7 @@ class CheckpointHandler:
             batches are accumulated; 0 saves after epochs only.
         resume: continue from checkpoint_last.pt.
         preprocessing: how films and reports reach the network, plain values by name; kept in the files, so that
-            `scripts.weights.load_afloc` can tell when they reach it otherwise.
+            `scripts.weights.load_network` can tell when they reach it otherwise.
         extra: modules by name that the training needs and the network does without, a co-teaching partner, say.
 
     Raises:
@@ -103,10 +104,9 @@ class CheckpointHandler:
         random_states = _gather(_random_state())
         if dist.is_initialized() and dist.get_rank():
             return
-        state = {name: part.state_dict() for name, part in self.parts.items()}
+        state = {name: part.state_dict() for name, part in self.parts.items()} | model_state(self.network, self.preprocessing)
         state |= {"iteration": engine.state.iteration, "epoch_length": engine.state.epoch_length}
-        state |= {"random_states": random_states, "best": self.best, "format": 1, **self.network.architecture}
-        state["preprocessing"] = self.preprocessing
+        state |= {"random_states": random_states, "best": self.best}
         if self.extra:
             state["extra"] = {name: part.state_dict() for name, part in self.extra.items()}
         for name in names:

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scripts.cases.domain import Domain, read_domain
 from scripts.inferers.image_calibration import ImageCalibration, similarity_zscore
 from scripts.inferers.phrase_localizer import FilmEmbeddings, PhraseLocalizer
 from scripts.inferers.regions import Region, regions_from_map
 from scripts.metrics.localization import min_max
-from scripts.reports.phrases import is_groundable
+from scripts.reports.phrases import judge_phrase
 from scripts.transforms.letterbox import Letterbox
 
 MIN_REGION_FRACTION = 0.001
@@ -23,16 +25,16 @@ MAX_REGIONS = 5
 class GroundedPhrase:
     """What a film shows of a phrase.
 
-    text: the phrase. groundable: False for negated phrases and normal statements, which point at nothing.
-    probability: that the phrase fits the film, in [0, 1]; 0 where not groundable.
+    text: the phrase. reason: why it points at nothing, as negated phrases and normal statements do; None where it does.
+    probability: that the phrase fits the film, in [0, 1]; 0 where it is negated or normal, NaN where nobody can say.
     raw: heat map of the letterboxed film, raw dot products, float32 [S, S].
     heat: map in native pixels stretched to [-1, 1], float32 [H, W].
-    regions: above the calibrated cut, best first; empty where not groundable or below the confidence threshold. A region's
+    regions: above the calibrated cut, best first; empty where it points at nothing or below the confidence threshold. A region's
         `score` is its peak in [-1, 1]; its confidence is `confidence(region)`.
     """
 
     text: str
-    groundable: bool
+    reason: str | None
     probability: float
     raw: NDArray[np.float32]
     heat: NDArray[np.float32]
@@ -46,17 +48,19 @@ class GroundedPhrase:
 class PhraseGrounder:
     """Answer phrases on films with regions.
 
-    A phrase gets no region when it denies or describes normality (`scripts.reports.phrases`), or when its probability on the
-    film stays below the threshold that validation chose.
+    A phrase gets no region when it denies or describes normality by the domain's lexicons (`scripts.reports.phrases`), when they
+    cannot read it, or when its probability on the film stays below the threshold that validation chose.
 
     Args:
         localizer: encodes films and phrases and makes heat maps.
         calibration: learned on validation by `scripts.engines.calibrate_images`; None: maps alone, no probability (NaN), no region.
+        domain: of the films.
     """
 
-    def __init__(self, localizer: PhraseLocalizer, calibration: ImageCalibration | None) -> None:
+    def __init__(self, localizer: PhraseLocalizer, calibration: ImageCalibration | None, domain: str | Path | Domain) -> None:
         self.localizer = localizer
         self.calibration = calibration
+        self.domain = read_domain(domain)
 
     def __call__(
         self, films: FilmEmbeddings, letterboxes: Sequence[Letterbox], phrases: Sequence[Sequence[str]]
@@ -77,27 +81,30 @@ class PhraseGrounder:
         if not texts:
             return []
         if self.calibration is None:
-            return self._unregioned(film, letterbox, texts)
-        features, heat = phrase_features(self.localizer, film, texts, self.calibration.reference)
-        probabilities = self.calibration.probability(features)
-        native = letterbox.to_native(heat)
-        answers = []
-        for text, probability, raw, unboxed in zip(texts, probabilities, heat, native, strict=True):
-            groundable = is_groundable(text)
-            stretched = min_max(unboxed)
-            shown = groundable and probability >= self.calibration.confidence_threshold
-            cut = self.calibration.heat_threshold
-            regions = regions_from_map(stretched, cut, MIN_REGION_FRACTION, MAX_REGIONS) if shown else []
-            answers.append(GroundedPhrase(text, groundable, float(probability) * groundable, raw, stretched, regions))
-        return answers
+            raw, native = phrase_maps(self.localizer, film, letterbox, texts)
+            probabilities = np.full(len(texts), np.nan)
+        else:
+            features, raw = phrase_features(self.localizer, film, texts, self.calibration.reference)
+            probabilities, native = self.calibration.probability(features), map(min_max, letterbox.to_native(raw))
+        parts = zip(texts, probabilities.tolist(), raw, native, strict=True)
+        return [self._answer(*part) for part in parts]
 
-    def _unregioned(self, film: FilmEmbeddings, letterbox: Letterbox, texts: list[str]) -> list[GroundedPhrase]:
-        heat = self.localizer.heat_maps(film, self.localizer.encode_phrases(texts))[0].cpu().numpy()
-        native = letterbox.to_native(heat)
-        return [
-            GroundedPhrase(text, is_groundable(text), float("nan"), raw, min_max(unboxed), [])
-            for text, raw, unboxed in zip(texts, heat, native, strict=True)
-        ]
+    def _answer(self, text: str, probability: float, raw: NDArray, native: NDArray) -> GroundedPhrase:
+        judged, learned = judge_phrase(text, self.domain), self.calibration
+        if not judged.groundable:
+            probability = np.nan if judged.polarity is None else probability * 0
+            return GroundedPhrase(text, judged.reason, probability, raw, native, [])
+        shown = learned is not None and probability >= learned.confidence_threshold
+        regions = regions_from_map(native, learned.heat_threshold, MIN_REGION_FRACTION, MAX_REGIONS) if shown else []
+        return GroundedPhrase(text, None, probability, raw, native, regions)
+
+
+def phrase_maps(
+    localizer: PhraseLocalizer, film: FilmEmbeddings, letterbox: Letterbox, texts: list[str]
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    """Heat maps of P phrases on one film: raw [P, S, S], and [H, W] each in native pixels, stretched to [-1, 1]."""
+    heat = localizer.heat_maps(film, localizer.encode_phrases(texts))[0].cpu().numpy()
+    return heat, [min_max(unboxed) for unboxed in letterbox.to_native(heat)]
 
 
 def phrase_features(

@@ -3,17 +3,10 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from scripts.cases.domain import Domain, read_domain
 from scripts.cases.kind import case_id
-from scripts.cases.prompts import prompt_for
-
-# Statements that describe no lesion: a map of them would be noise drawn on a film.
-NOT_GROUNDABLE = (
-    "heart size is normal",
-    "lungs are clear",
-    "no acute cardiopulmonary process",
-    "mediastinal contours are unremarkable",
-)
 
 
 @dataclass(frozen=True)
@@ -30,24 +23,26 @@ class Query:
     finding: int | None = None
 
 
-def phrase_pool(records: Sequence[dict]) -> dict[str, list[str]]:
-    """The phrases that the findings of these records use for each label, sorted; AFLoc's prompt where a finding has no text."""
+def phrase_pool(records: Sequence[dict], domain: str | Path | Domain) -> dict[str, list[str]]:
+    """The phrases that the findings of these records use for each label, sorted; the domain's where a finding has no text."""
     pool: dict[str, set[str]] = {}
     for record in records:
         for finding in record.get("findings", ()):
-            pool.setdefault(finding["label"], set()).add(_phrase(finding))
+            pool.setdefault(finding["label"], set()).add(_phrase(finding, read_domain(domain)))
     return {label: sorted(texts) for label, texts in sorted(pool.items())}
 
 
-def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
+def film_queries(record: dict, pool: dict[str, list[str]], domain: Domain) -> list[Query]:
     """All phrases that an evaluation asks of one film; the same record and pool always give the same.
 
     Args:
-        record: a chest X-ray record with findings, or labels, or both.
+        record: of an image, with findings, or labels, or both.
         pool: phrases for each label (see `phrase_pool`); absent findings are asked for in these words.
+        domain: its normal statements are asked too: a map of them would be noise drawn on a film.
     """
     queries = [
-        Query(_phrase(finding), "present", finding["label"], index) for index, finding in enumerate(record.get("findings", ()))
+        Query(_phrase(finding, domain), "present", finding["label"], index)
+        for index, finding in enumerate(record.get("findings", ()))
     ]
     present = {query.label for query in queries}
     for label, value in sorted(record.get("labels", {}).items()):
@@ -55,8 +50,8 @@ def film_queries(record: dict, pool: dict[str, list[str]]) -> list[Query]:
             choice = zlib.crc32(f"{case_id(record)} {label}".encode()) % len(pool[label])
             queries.append(Query(pool[label][choice], "absent", label))
             queries.append(Query(f"no {label.lower()}", "negated", label))
-    return queries + [Query(text, "not_groundable", "") for text in NOT_GROUNDABLE]
+    return queries + [Query(text, "not_groundable", "") for text in domain.normal_statements]
 
 
-def _phrase(finding: dict) -> str:
-    return finding.get("text") or prompt_for(finding["label"])
+def _phrase(finding: dict, domain: Domain) -> str:
+    return finding.get("text") or domain.phrase_for(finding["label"])

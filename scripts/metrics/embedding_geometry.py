@@ -3,13 +3,10 @@
 Retrieval tells late that a network collapses: embeddings may crowd into a corner while the order within it still holds.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-import ignite.distributed as idist
-import torch
 import torch.nn.functional as F
-from ignite.metrics import Metric
-from ignite.metrics.metric import reinit__is_reduced
+from ignite.metrics import EpochMetric
 from torch import Tensor
 
 
@@ -37,26 +34,14 @@ def uniformity(embeddings: Tensor) -> float:
     return float(F.pdist(F.normalize(embeddings, dim=1)).square().mul(-2).exp().mean().log())
 
 
-class Alignment(Metric):
+class Alignment(EpochMetric):
     """`alignment` of images and texts over a whole epoch, on all ranks together."""
 
     def __init__(self) -> None:
-        super().__init__(output_transform=lambda output: (output["image_embeddings"], output["text_embeddings"]))
-
-    @reinit__is_reduced
-    def reset(self) -> None:
-        self._images, self._texts = [], []
-
-    @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor]) -> None:
-        self._images.append(output[0].detach())
-        self._texts.append(output[1].detach())
-
-    def compute(self) -> float:
-        return alignment(idist.all_gather(torch.cat(self._images)), idist.all_gather(torch.cat(self._texts)))
+        super().__init__(alignment, output_transform=image_and_text, check_compute_fn=False)
 
 
-class Uniformity(Metric):
+class Uniformity(EpochMetric):
     """`uniformity` of images or of texts over a whole epoch, on all ranks together.
 
     Args:
@@ -64,15 +49,10 @@ class Uniformity(Metric):
     """
 
     def __init__(self, side: Literal["image", "text"]) -> None:
-        super().__init__(output_transform=lambda output: output[f"{side}_embeddings"])
+        chosen = ("image", "text").index(side)
+        super().__init__(lambda *pair: uniformity(pair[chosen]), output_transform=image_and_text, check_compute_fn=False)
 
-    @reinit__is_reduced
-    def reset(self) -> None:
-        self._embeddings = []
 
-    @reinit__is_reduced
-    def update(self, output: Tensor) -> None:
-        self._embeddings.append(output.detach())
-
-    def compute(self) -> float:
-        return uniformity(idist.all_gather(torch.cat(self._embeddings)))
+def image_and_text(output: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Embeddings [B, D] of a batch's images and texts, from what `scripts.engines.VisionLanguageEvaluator` gives."""
+    return output["image_embeddings"], output["text_embeddings"]

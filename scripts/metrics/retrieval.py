@@ -1,11 +1,12 @@
 """Does an image find its own report among all, and the report its image?"""
 
-import ignite.distributed as idist
-import torch
+from functools import partial
+
 import torch.nn.functional as F
-from ignite.metrics import Metric
-from ignite.metrics.metric import reinit__is_reduced
+from ignite.metrics import EpochMetric
 from torch import Tensor
+
+from scripts.metrics.embedding_geometry import image_and_text
 
 
 def retrieval_ranks(images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +40,7 @@ def retrieval_recall(images: Tensor, texts: Tensor, k: int) -> float:
     return float(((image_to_text < k).float().mean() + (text_to_image < k).float().mean()) / 2)
 
 
-class RetrievalRecall(Metric):
+class RetrievalRecall(EpochMetric):
     """`retrieval_recall` over a whole epoch, on all ranks together.
 
     Args:
@@ -47,18 +48,4 @@ class RetrievalRecall(Metric):
     """
 
     def __init__(self, k: int = 1) -> None:
-        self.k = k
-        super().__init__(output_transform=lambda output: (output["image_embeddings"], output["text_embeddings"]))
-
-    @reinit__is_reduced
-    def reset(self) -> None:
-        self._images, self._texts = [], []
-
-    @reinit__is_reduced
-    def update(self, output: tuple[Tensor, Tensor]) -> None:
-        self._images.append(output[0].detach())
-        self._texts.append(output[1].detach())
-
-    def compute(self) -> float:
-        images, texts = idist.all_gather(torch.cat(self._images)), idist.all_gather(torch.cat(self._texts))
-        return retrieval_recall(images, texts, self.k)
+        super().__init__(partial(retrieval_recall, k=k), output_transform=image_and_text, check_compute_fn=False)

@@ -1,7 +1,9 @@
 """AFLoc: one network for films and reports, aligned at report, sentence and word level."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from scripts.networks.image_encoder import ImageEmbeddings, ImageEncoder
@@ -30,11 +32,39 @@ class AFLoc(nn.Module):
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
 
+    @classmethod
+    def build(cls, architecture: Mapping[str, Any], report_length: int | None = None) -> Self:
+        """The network that `architecture` describes, with random weights; `report_length`: see `TextEncoder`."""
+        text_encoder = TextEncoder(architecture["text_encoder"], report_length=report_length)
+        return cls(ImageEncoder(**architecture["image_encoder"]), text_encoder)
+
     @property
     def architecture(self) -> dict[str, dict[str, Any]]:
-        """What a checkpoint must hold beside the weights to build this network again (see `scripts.weights.load_afloc`)."""
+        """What a checkpoint must hold beside the weights to `build` this network again."""
         return {"image_encoder": self.image_encoder.architecture, "text_encoder": self.text_encoder.architecture}
 
     def forward(self, images: Tensor, **texts: Tensor) -> tuple[ImageEmbeddings, TextEmbeddings]:
         """Embed films [B, 1 or 3, H, W] in [-1, 1] and their B tokenized reports (see `TextEncoder.forward`)."""
         return self.image_encoder(images), self.text_encoder(**texts)
+
+    def predict_image(self, image: Tensor) -> Tensor:
+        """Report embedding [B, D] of films [B, 1 or 3, H, W]."""
+        return self.image_encoder(image).report
+
+    @torch.no_grad()
+    def center(self, images: Tensor, inputs: dict[str, Tensor]) -> None:
+        """Take out of fresh embeddings what all of one batch share; see `scripts.engines.center_on_first_batch`."""
+        was_training = self.training
+        self.train()  # batch statistics: the running ones have seen nothing yet
+        encoder = self.image_encoder
+        stage2, stage3, stage4 = encoder.stages(images)
+        encoder.report_head.bias -= encoder.report_head(encoder.backbone.avgpool(stage4).flatten(1)).mean(0)
+        for head, stage in ((encoder.word_head, stage2), (encoder.sentence_head, stage3)):
+            shared = torch.nn.functional.normalize(stage.mean((0, 2, 3)), dim=0)
+            weight = head.weight.flatten(1)
+            weight -= (weight @ shared)[:, None] * shared
+        report = self.text_encoder.eval()(**inputs)  # dropout would be counted as something that reports share
+        counts = (inputs["word_index"].amax(1) + 1).float()
+        pieces = inputs["attention_mask"].sum(1) / counts  # a word is the sum of its pieces
+        self.text_encoder.bert.encoder.layer[-1].output.LayerNorm.bias -= report.report.mean(0) / pieces.mean()
+        self.train(was_training)

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 from monai.optimizers import generate_param_groups
@@ -46,7 +46,7 @@ class ExamClassifier(nn.Module):
     images shows is not averaged away. A softmax over all prototypes gives probabilities, of which a class has the mean of its
     own: its logit is the logarithm of the mean of exp(score). Embeddings are scaled so that their entries are about 1 in size.
 
-        classifier = ExamClassifier(load_nasvlm("runs/train/checkpoint_best.pt").exam_encoder, ["NOR", "BH", "NPC"])
+        classifier = ExamClassifier(load_network("NasVLM", "checkpoint_best.pt").exam_encoder, ["NOR", "BH", "NPC"])
 
     Args:
         exam_encoder: pretrained or fresh; its patch head and its pooling are not used and are frozen.
@@ -80,9 +80,14 @@ class ExamClassifier(nn.Module):
             exam_encoder.requires_grad_(False)
         self.head = nn.Linear(exam_encoder.embedding_size, sum(self.prototypes))
 
+    @classmethod
+    def build(cls, architecture: Mapping[str, Any]) -> Self:
+        """The network that `architecture` describes, with random weights."""
+        return cls(ExamEncoder.build(architecture), architecture["classes"], prototypes=architecture["prototypes"])
+
     @property
     def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must hold beside the weights to build this network again (`scripts.weights.load_exam_classifier`)."""
+        """What a checkpoint must hold beside the weights to `build` this network again."""
         return {**self.exam_encoder.architecture, "classes": self.classes, "prototypes": self.prototypes}
 
     @torch.no_grad()
@@ -117,6 +122,10 @@ class ExamClassifier(nn.Module):
         """Classify exams: images [V, 3, H, W], image_index [B, N] into V, -1 for padding."""
         scores, attention = self._match(l2_normalize(self._embed(self._last_maps(images))), image_index)
         return self._join(scores, attention, image_index >= 0)[0]
+
+    def predict_image(self, image: Tensor) -> Tensor:
+        """Probabilities of classes [B, C] of exams of one image each, [B, 3, H, W]."""
+        return self.classify(image, torch.arange(len(image), device=image.device)[:, None]).logits.softmax(1)
 
     @torch.no_grad()
     def contributions(self, images: Tensor, image_index: Tensor) -> tuple[ExamLogits, Tensor]:

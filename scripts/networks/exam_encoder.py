@@ -1,6 +1,7 @@
 """From the images of a batch, whichever exams they belong to, to the embeddings of exams."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -52,6 +53,12 @@ class ExamEncoder(nn.Module):
         for level in set(known) - {patch_level}:
             getattr(image_encoder, PATCH_LEVELS[level][0]).requires_grad_(False)
 
+    @classmethod
+    def build(cls, architecture: Mapping[str, Any]) -> Self:
+        """The encoder that `architecture` describes, with random weights."""
+        encoder = build_image_encoder(architecture["image_encoder"])
+        return cls(encoder, architecture["patch_level"], architecture["attention_size"])
+
     @property
     def embedding_size(self) -> int:
         return self.image_encoder.report_head.out_features
@@ -62,7 +69,7 @@ class ExamEncoder(nn.Module):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """What builds it again, see `scripts.weights.nasvlm.build_exam_encoder`."""
+        """What it takes to `build` it again."""
         return {
             "image_encoder": self.image_encoder.architecture,
             "patch_level": self.patch_level,
@@ -90,6 +97,11 @@ class ExamEncoder(nn.Module):
         by_exam, mask = take_rows(features, image_index), image_index >= 0
         pooled, attention = self.pooling(by_exam, mask)
         return ExamImages(l2_normalize(pooled), by_exam, take_rows(patches, image_index), mask, attention)
+
+
+def build_image_encoder(architecture: Mapping[str, Any]) -> ImageEncoder | VisionTransformer:
+    """The image encoder that its `architecture` describes, with random weights."""
+    return VisionTransformer(**architecture) if "patch_size" in architecture else ImageEncoder(**architecture)
 
 
 def take_rows(rows: Tensor, index: Tensor) -> Tensor:

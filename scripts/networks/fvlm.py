@@ -1,7 +1,7 @@
 """fVLM: one network for the anatomies of CT volumes and the parts of reports that speak of them."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -72,9 +72,16 @@ class FVLM(nn.Module):
         self.pooling = AnatomyPooling(len(self.anatomies), size["hidden_size"], embedding_size, pooling_heads, size["dropout"])
         self.temperature = nn.Parameter(torch.tensor(temperature))
 
+    @classmethod
+    def build(cls, architecture: Mapping[str, Any]) -> Self:
+        """The network that `architecture` describes, with random weights."""
+        volume_encoder = VolumeEncoder(**architecture["volume_encoder"])
+        text_encoder = PooledTextEncoder.build(architecture)
+        return cls(volume_encoder, text_encoder, architecture["anatomies"], architecture["pooling_heads"])
+
     @property
     def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must hold beside the weights to build this network again (see `scripts.weights.load_fvlm`)."""
+        """What a checkpoint must hold beside the weights to `build` this network again."""
         return {
             "volume_encoder": self.volume_encoder.architecture,
             "text_encoder": self.text_encoder.architecture,
@@ -128,3 +135,23 @@ class FVLM(nn.Module):
         features, present = self.encode_volumes(images, masks, drop_cut=True)
         texts = self.encode_texts(tokens, attention_mask)[text_index]
         return AnatomyEmbeddings(features, present, self.temperature), AnatomyTexts(texts, normal, text_ids)
+
+    def predict_image(self, image: Tensor) -> Tensor:
+        """Embeddings of the K anatomies [B, D, K] of volumes [B, 1, D, H, W], length 1.
+
+        Each of them may look at the whole volume, since no mask tells where it lies; `encode_volumes` keeps each to its own place.
+        """
+        nowhere = torch.zeros_like(image[:, 0], dtype=torch.uint8)  # an anatomy that the mask lacks looks everywhere
+        return self.encode_volumes(image, nowhere)[0].mT
+
+    @torch.no_grad()
+    def center(self, images: Tensor, inputs: dict[str, Tensor]) -> None:
+        """Take out of fresh embeddings what all of one batch share; see `scripts.engines.center_on_first_batch`."""
+        was_training = self.training
+        self.eval()  # dropout would be counted as something that all share
+        self.volume_encoder.stem.train()  # batch statistics: the running ones have seen nothing yet
+        member, _ = anatomy_tokens(inputs["masks"], len(self.anatomies), self.volume_encoder.patch_size)
+        features, there = self.pooling(self.volume_encoder(images), member), member.any(2)[..., None]
+        self.pooling.projection_bias -= (features * there).sum(0) / there.sum(0).clamp_min(1)
+        self.text_encoder.projection.bias -= self.text_encoder(inputs["tokens"], inputs["attention_mask"]).mean(0)
+        self.train(was_training)

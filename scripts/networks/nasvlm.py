@@ -1,12 +1,13 @@
 """NasVLM: one network for the images of an endoscopic exam and the sentences of its report."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.exam_encoder import ExamEncoder, take_rows
+from scripts.networks.exam_encoder import ExamEncoder, build_image_encoder, take_rows
 from scripts.networks.exam_pooling import GatedAttentionPooling
 from scripts.networks.fvlm import l2_normalize
 from scripts.networks.image_encoder import ImageEncoder
@@ -85,9 +86,16 @@ class NasVLM(nn.Module):
         """Scalar; learned as the logarithm of its inverse (CLIP's logit scale), so that a step changes it by a share of itself."""
         return (-self.logit_scale).exp()
 
+    @classmethod
+    def build(cls, architecture: Mapping[str, Any]) -> Self:
+        """The network that `architecture` describes, with random weights."""
+        encoder = build_image_encoder(architecture["image_encoder"])
+        text_encoder = PooledTextEncoder.build(architecture)
+        return cls(encoder, text_encoder, architecture["patch_level"], architecture["attention_size"])
+
     @property
     def architecture(self) -> dict[str, Any]:
-        """What a checkpoint must hold beside the weights to build this network again (see `scripts.weights.load_nasvlm`)."""
+        """What a checkpoint must hold beside the weights to `build` this network again."""
         return {
             **self.exam_encoder.architecture,
             "text_encoder": self.text_encoder.architecture,
@@ -130,3 +138,23 @@ class NasVLM(nn.Module):
         sentences, mask = take_rows(self.encode_sentences(tokens, attention_mask), sentence_index), sentence_index >= 0
         report, _ = self.sentence_pooling(sentences, mask)
         return exams, ExamTexts(l2_normalize(report), sentences, mask, sentence_region, statement_id)
+
+    def predict_image(self, image: Tensor) -> Tensor:
+        """Embedding [B, D], length 1, of exams of one image each, [B, 3, H, W]."""
+        return self.encode_exams(image, torch.arange(len(image), device=image.device)[:, None]).exam
+
+    @torch.no_grad()
+    def center(self, images: Tensor, inputs: dict[str, Tensor]) -> None:
+        """Take out of fresh embeddings what all of one batch share; see `scripts.engines.center_on_first_batch`."""
+        was_training = self.training
+        self.train()  # batch statistics: the running ones have seen nothing yet
+        exam_encoder = self.exam_encoder
+        encoder = exam_encoder.image_encoder
+        stages = encoder.stages(images)
+        encoder.report_head.bias -= encoder.report_head(stages[-1].mean((0, 2, 3)))
+        shared = torch.nn.functional.normalize(exam_encoder.patch_stage(stages).mean((0, 2, 3)), dim=0)
+        weight = exam_encoder.patch_head.weight[..., 0, 0]
+        weight -= (weight @ shared)[:, None] * shared
+        self.text_encoder.eval()  # dropout would be counted as something that sentences share
+        self.text_encoder.projection.bias -= self.text_encoder(inputs["tokens"], inputs["attention_mask"]).mean(0)
+        self.train(was_training)

@@ -1,6 +1,7 @@
 """BERT that gives one embedding a text: its first token or the mean of its tokens, projected."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,12 @@ class PooledTextEncoder(nn.Module):
         self.pooling = pooling
         nn.init.zeros_(self.bert.embeddings.token_type_embeddings.weight).requires_grad_(False)
         self.projection = nn.Linear(self.bert.config.hidden_size, embedding_size)
+
+    @classmethod
+    def build(cls, architecture: Mapping[str, Any]) -> Self:
+        """The encoder of a network with this architecture, with random weights."""
+        size, pooling = architecture["embedding_size"], architecture["text_pooling"]
+        return cls(architecture["text_encoder"], embedding_size=size, pooling=pooling)
 
     @property
     def architecture(self) -> dict[str, Any]:

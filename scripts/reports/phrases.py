@@ -173,7 +173,9 @@ def phrase_polarity(phrase: str, lexicon: PhraseLexicon) -> Polarity:
         ValueError: a phrase without a word.
     """
     if not lexicon.can_read(phrase):
-        raise ValueError(f"the phrase {phrase!r} holds no word that can be read, so nothing says whether it states or denies a finding")
+        raise ValueError(
+            f"the phrase {phrase!r} holds no word that can be read, so nothing says whether it states or denies a finding"
+        )
     return polarity_by(phrase, lexicon) or "present"
 
 
@@ -236,8 +238,3 @@ def _clause_polarity(clause: Scopes) -> Polarity | None:
     if kinds & {"normal", "unchanged"}:
         return "normal"
     return "uncertain" if kinds & {"uncertain_before", "uncertain_after"} else None
-
-
-def is_groundable(phrase: str) -> bool:
-    """Whether a phrase on a chest film can be pointed at."""
-    return judge_phrase(phrase, "cxr").groundable

@@ -39,29 +39,31 @@ def published_sentences(text: str, cut_at: int | None = 5) -> list[str]:
 
 
 def published_report_table(
-    reports: Mapping[str, str], cut_at: int | None = 5
+    reports: Mapping[str, str], cut_at: int | None = 5, impressions: Mapping[str, str] | None = None
 ) -> tuple[dict[str, list[str]], list[str], dict[str, int]]:
     """Clean a data set's reports as the published training code does.
 
     Args:
         reports: id -> report text.
         cut_at: as for `published_sentences`.
+        impressions: id -> impression, which the published table holds in a column of its own; reports may lack one.
 
     Returns:
         sentences by id; ids to remove, an empty report's id twice (once for being empty, once for having no sentence);
-        impression sentences by id, which the published code gives as 1 for every report that has no impression of its
-        own.
+        number of impression sentences by id, at most that of the report's sentences, 0 for a report without impression.
     """
-    sentences, to_remove = {}, []
+    sentences, to_remove, counts = {}, [], {}
     for key, text in reports.items():
         if not text:
             to_remove.append(key)
         found = published_sentences(text, cut_at)
         if found:
             sentences[key] = found
+            impression = published_sentences((impressions or {}).get(key, "").rstrip("."), cut_at=None)
+            counts[key] = min(len(impression), len(found))
         else:
             to_remove.append(key)
-    return sentences, to_remove, dict.fromkeys(sentences, 1)
+    return sentences, to_remove, counts
 
 
 def published_prompt(text: str) -> str:
@@ -74,7 +76,7 @@ def published_caption(sentences: Sequence[str], impression_count: int, mode: int
 
     A report of one sentence is returned without a draw. Mode 1: 1 to n - 1 of all n sentences in random order, so the
     full report never comes up. Mode 2: 1 to all of the sentences before the impression in random order, then the
-    impression in order.
+    impression in order; a report that is all impression is returned whole, without a draw.
 
     Args:
         sentences: at least one, impression last.
@@ -83,15 +85,17 @@ def published_caption(sentences: Sequence[str], impression_count: int, mode: int
         random_state: takes the place of NumPy's global state.
 
     Raises:
-        ValueError: another mode, no sentence, or (mode 2) several sentences that are all impression.
+        ValueError: another mode, no sentence, or (mode 2) more impression sentences than there are sentences.
     """
     if mode not in (1, 2) or not sentences:
         raise ValueError(f"mode must be 1 or 2 and sentences not empty, got mode {mode} and {len(sentences)} sentences")
     if len(sentences) == 1:
         return sentences[0]
     body = len(sentences) if mode == 1 else len(sentences) - impression_count
-    if body < 1:
-        raise ValueError(f"no sentence stands before the impression: {len(sentences)} sentences, all {impression_count} impression")
+    if body < 0:
+        raise ValueError(f"{impression_count} of {len(sentences)} sentences cannot be the impression")
+    if body == 0:
+        return ". ".join(sentences)
     size = random_state.randint(1, body + (mode == 2))
     order = random_state.permutation(body)[:size]
     return ". ".join([sentences[index] for index in order] + list(sentences[body:]))

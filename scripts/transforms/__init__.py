@@ -1,6 +1,7 @@
 """Dictionary transforms that MONAI lacks."""
 
 from scripts.transforms.captions import Captiond as Captiond
+from scripts.transforms.description import describe_transform as describe_transform
 from scripts.transforms.dictionary import Letterboxd as Letterboxd
 from scripts.transforms.dictionary import LoadDomainImaged as LoadDomainImaged
 from scripts.transforms.dictionary import NormalizeHalfd as NormalizeHalfd

@@ -65,7 +65,7 @@ def convert(checkpoint: str | Path, output: str | Path, attention_heads: int | N
     if faults:
         sizes = f"a {image_encoder['name']} and a BERT of {text_encoder['num_hidden_layers']} layers"
         raise ConversionError(f"{checkpoint} does not fit AFLoc with {sizes}:\n  " + "\n  ".join(faults))
-    architecture = {"image_encoder": image_encoder, "text_encoder": text_encoder}
+    architecture = {"network_class": AFLoc.__name__, "image_encoder": image_encoder, "text_encoder": text_encoder}
     dropped = [key for key in published if _our_name(key).startswith(UNUSED)]
     return write_converted(checkpoint, output, used, architecture, loaded, dropped)
 

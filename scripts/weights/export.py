@@ -2,15 +2,13 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from scripts.files.atomic import atomic_path
 from scripts.files.errors import UserError
-from scripts.networks import FVLM, AFLoc, ExamClassifier, NasVLM
-from scripts.weights.loading import load_afloc, load_exam_classifier, load_fvlm, load_nasvlm
-from scripts.weights.model_file import read_state
+from scripts.weights.loading import load_network
+from scripts.weights.model_file import model_state, read_state
 
 
 def export_weights(checkpoint: str | Path, folder: str | Path, half: bool = False) -> Path:
@@ -29,7 +27,7 @@ def export_weights(checkpoint: str | Path, folder: str | Path, half: bool = Fals
     """
     checkpoint, folder = Path(checkpoint), Path(folder)
     state = read_state(checkpoint)
-    network = _load_any(checkpoint, state)
+    network = load_network(None, checkpoint)
     texts, reads = checkpoint.parent / "text_model", "text_encoder" in state  # a classifier of exams reads no text
     if reads and not (texts / "tokenizer_config.json").is_file():
         raise UserError(f"{texts} holds no tokenizer: the folder that training wrote beside its checkpoints is needed")
@@ -38,16 +36,6 @@ def export_weights(checkpoint: str | Path, folder: str | Path, half: bool = Fals
     if reads:
         shutil.copytree(texts, folder / "text_model", dirs_exist_ok=True)
     (folder / "calibration.pt").unlink(missing_ok=True)
-    kept = {"format": 1, "preprocessing": state.get("preprocessing", {}), **network.architecture}
     with atomic_path(folder / "model.pt") as path:
-        torch.save({"network": weights, **kept}, path)
+        torch.save({**model_state(network, state.get("preprocessing", {})), "network": weights}, path)
     return folder / "model.pt"
-
-
-def _load_any(checkpoint: Path, state: dict[str, Any]) -> AFLoc | FVLM | NasVLM | ExamClassifier:
-    """The network that a checkpoint holds, told by the parts of its architecture."""
-    if "classes" in state:
-        return load_exam_classifier(checkpoint)
-    if "patch_level" in state:
-        return load_nasvlm(checkpoint)
-    return load_fvlm(checkpoint) if "volume_encoder" in state else load_afloc(checkpoint)

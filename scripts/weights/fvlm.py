@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scripts.files.errors import ConversionError
-from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
+from scripts.networks import FVLM
 from scripts.weights.published import bert_sizes, layout_faults, plain_tensors, write_converted
 from scripts.weights.restricted import read_checkpoint
 
@@ -49,7 +49,7 @@ def convert(
     anatomies: Sequence[str] = ANATOMIES,
     volume_size: Sequence[int] = (112, 256, 352),
 ) -> dict[str, Any]:
-    """Convert fVLM's checkpoint into a file that `torch.load(weights_only=True)` reads and `scripts.weights.load_fvlm` builds from.
+    """Convert fVLM's checkpoint into a file that `torch.load(weights_only=True)` reads and `scripts.weights.load_network` takes.
 
     Args:
         checkpoint: the published file ({"model": state dict, ...}), or a bare state dict with the published names.
@@ -75,7 +75,8 @@ def convert(
         sizes = f"a ViT of {architecture['volume_encoder']['layers']} layers and {len(anatomies)} anatomies"
         raise ConversionError(f"{checkpoint} does not fit fVLM with {sizes}:\n  " + "\n  ".join(faults))
     dropped = [key for key in published if key.startswith(UNUSED)]
-    return write_converted(checkpoint, output, used, architecture, loaded, dropped)
+    named = {"network_class": FVLM.__name__, **architecture}
+    return write_converted(checkpoint, output, used, named, loaded, dropped)
 
 
 def our_state(published: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -102,18 +103,7 @@ def published_name(key: str) -> str:
 def expected_layout(architecture: dict[str, Any]) -> dict[str, Tensor]:
     """Our network's state dict in shapes and types alone (meta tensors)."""
     with torch.device("meta"):
-        return build_fvlm(architecture).state_dict()
-
-
-def build_fvlm(architecture: dict[str, Any]) -> FVLM:
-    """The network that `FVLM.architecture` describes, with random weights."""
-    text_encoder = PooledTextEncoder(
-        architecture["text_encoder"],
-        embedding_size=architecture["embedding_size"],
-        pooling=architecture["text_pooling"],
-    )
-    volume_encoder = VolumeEncoder(**architecture["volume_encoder"])
-    return FVLM(volume_encoder, text_encoder, architecture["anatomies"], architecture["pooling_heads"])
+        return FVLM.build(architecture).state_dict()
 
 
 def _our_name(key: str) -> str:

@@ -1,7 +1,7 @@
 """The files that trainings and conversions write: reading one, and filling a network with it."""
 
 import pickle
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,12 @@ from torch import nn
 from scripts.files.errors import UserError
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def model_state(network: nn.Module, preprocessing: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file holds that a network can be built from: weights, class, architecture, and how inputs were prepared for it."""
+    named = {"format": 1, "network_class": type(network).__name__, "preprocessing": dict(preprocessing)}
+    return {"network": network.state_dict(), **named, **network.architecture}
 
 
 def check_preprocessing(path: str | Path, state: dict[str, Any], preprocessing: dict[str, Any] | None) -> None:
@@ -40,8 +46,8 @@ def load_weights(path: str | Path, network: Network, state: dict[str, Any]) -> N
     return network.eval()
 
 
-def read_state(path: Path, architecture: Collection[str] = ()) -> dict[str, Any]:
-    """Read a checkpoint, which holds "network" and the named parts of its architecture at least."""
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, which holds "network" and "network_class" at least."""
     if not path.is_file():
         raise UserError(
             f"no checkpoint at {path}: name one by --checkpoint (a training writes "
@@ -55,7 +61,7 @@ def read_state(path: Path, architecture: Collection[str] = ()) -> dict[str, Any]
             f"{path} cannot be read as a checkpoint ({reason}): it is damaged, or not a file of this project. "
             "Published weights are converted first, see `convert-weights --help`"
         ) from error
-    absent = {"network", *architecture} - set(state if isinstance(state, dict) else ())
+    absent = {"network", "network_class"} - set(state if isinstance(state, dict) else ())
     if absent:
-        raise UserError(f"{path} is not a checkpoint of this network: it lacks {sorted(absent)}. See `convert-weights --help`")
+        raise UserError(f"{path} is not a checkpoint of this project: it lacks {sorted(absent)}. See `convert-weights --help`")
     return state

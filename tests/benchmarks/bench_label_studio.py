@@ -21,6 +21,7 @@ from integrations.label_studio.pull import pull
 from integrations.label_studio.push import push
 from integrations.label_studio.server.process import running
 from integrations.label_studio.workspace import Workspace
+from scripts.cases.finding import Finding
 from scripts.datalists.datalist import save_datalist
 from scripts.predictions.predictions import PredictionWriter
 from tests.benchmarks.measure import print_table
@@ -45,7 +46,7 @@ def write_films(folder: Path) -> None:
                 canvas = np.zeros((SIDE, SIDE), np.uint8)
                 centre, axes = random.integers(SIDE // 4, SIDE - SIDE // 4, 2), random.integers(20, SIDE // 6, 2)
                 cv2.ellipse(canvas, centre.tolist(), axes.tolist(), float(random.uniform(0, 180)), 0, 360, 1, -1)
-                findings.append({"label": label, "probability": 0.8, "confidence": float(random.random()), "mask": canvas > 0})
+                findings.append(Finding(label, probability=0.8, confidence=float(random.random()), mask=canvas > 0))
             writer.add(f"film{number}", [image], findings)
             report = "A mass of the right lung. A small effusion."
             records.append({"study_id": f"film{number}", "patient_id": f"patient{number}", "image": str(image), "report": report})

@@ -14,7 +14,7 @@ from scripts.datalists.datalist import load_datalist
 from scripts.phantoms.ct import write_phantoms
 from scripts.predictions.predictions import read_predictions
 from scripts.preparation.prepare import prepare_datalist
-from scripts.weights import load_fvlm
+from scripts.weights import load_network
 from tests.bundles.commands import TWO_RANKS, Bundle, tracked
 
 CT = Bundle("ct_anatomy_zeroshot")
@@ -121,7 +121,7 @@ def test_a_pair_of_networks_on_two_ranks_leaves_one_to_use(shared, tmp_path):
     assert teachers["0.n_averaged"] == teachers["1.n_averaged"] == state["iteration"]
     learned = "volume_encoder.blocks.0.mlp.linear1.weight"
     assert not torch.equal(state["network"][learned], partner[learned])
-    load_fvlm(tmp_path / "checkpoint_last.pt").load_state_dict(state["network"])
+    load_network("FVLM", tmp_path / "checkpoint_last.pt").load_state_dict(state["network"])
     CT.run(("train", "phantom", "multi_gpu_train"), *arguments, "--resume", "True", launcher=TWO_RANKS)
 
 

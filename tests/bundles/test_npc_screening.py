@@ -13,7 +13,7 @@ from scripts.datalists.datalist import load_datalist
 from scripts.files.errors import UserError
 from scripts.networks import ExamClassifier
 from scripts.predictions.predictions import read_predictions
-from scripts.weights import load_nasvlm
+from scripts.weights import load_network
 from tests.bundles.commands import TWO_RANKS, Bundle
 from tests.bundles.nasal_exams import BROKEN, small_exams
 from tests.small_nasvlm import SIZE, new_network, write_text_model
@@ -166,7 +166,7 @@ def test_classes_may_begin_as_their_signs(exams, start, tmp_path):
 
 
 def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
-    network = ExamClassifier(load_nasvlm(start).exam_encoder, ["NOR", "BH", "NPC"])
+    network = ExamClassifier(load_network("NasVLM", start).exam_encoder, ["NOR", "BH", "NPC"])
     facts = {"image_size": 64, "held_out": ["centre A"]}
     torch.save({"network": network.state_dict(), "preprocessing": facts, **network.architecture}, tmp_path / "model.pt")
     parser = ConfigParser()

@@ -51,7 +51,8 @@ def cases():
 
 def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifier, cases, tmp_path):
     writer = PredictionWriter(tmp_path, "nasal", MODEL)
-    ExamClassInference("cpu", [PassThroughCollate()(cases)], classifier, ExamClassCalibration(2.0), 64, writer).run()
+    frame = {"device": "cpu", "val_data_loader": [PassThroughCollate()(cases)], "writer": writer}
+    ExamClassInference(classifier, ExamClassCalibration(2.0), 64, **frame).run()
     for case, answer in zip(cases, read_predictions(tmp_path), strict=True):
         classes, located = answer["findings"][:3], answer["findings"][3:]
         logits = classifier.classify(case["images"], torch.arange(len(case["images"]))[None]).logits
@@ -68,11 +69,11 @@ def test_predictions_name_images_of_the_record_and_lie_in_their_pixels(classifie
 
 def test_evaluation_rows_hold_truth_and_logits(classifier, cases):
     batches = [PassThroughCollate()(cases)]
-    engine = ExamClassEvaluator("cpu", batches, classifier, screening_task("three_class", "nasal"))
+    engine = ExamClassEvaluator(classifier, screening_task("three_class", "nasal"), device="cpu", val_data_loader=batches)
     engine.run()
     rows = engine.state.output["exams"]
     assert [(row["case_id"], row["truth"], row["site"]) for row in rows] == [("a", 2, None), ("b", 0, None)]
     alone = classifier.classify(cases[1]["images"], torch.zeros(1, 1, dtype=torch.int64)).logits[0]
     assert rows[1]["logits"] == pytest.approx(alone.tolist(), abs=1e-5)
     with pytest.raises(UserError, match=r"tells \['NOR', 'BH', 'NPC'\] apart, not \['NOR or BH', 'NPC'\]"):
-        ExamClassEvaluator("cpu", batches, classifier, screening_task("npc_vs_rest", "nasal")).run()
+        ExamClassEvaluator(classifier, screening_task("npc_vs_rest", "nasal"), device="cpu", val_data_loader=batches).run()

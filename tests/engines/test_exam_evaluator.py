@@ -66,7 +66,7 @@ def cases(tmp_path):
 
 
 def test_rows_follow_from_the_embeddings(findings, cases):
-    engine = ExamEvaluator("cpu", [PassThroughCollate()(cases)], findings, ExamCalibration())
+    engine = ExamEvaluator(findings, ExamCalibration(), device="cpu", val_data_loader=[PassThroughCollate()(cases)])
     engine.run()
     output = engine.state.output
     localizer = findings.localizer
@@ -97,7 +97,9 @@ def test_heat_maps_are_smoothed_as_the_calibration_says(findings, cases):
     exam = localizer.encode_exams(cases[0]["images"], torch.arange(2)[None])
     polyp, clear = localizer.encode_sentences([SENTENCES[2], SENTENCES[3]])
     for smoothing, sigma in (({}, localizer.sigma), ({"polyp": 3.0}, 3.0), ({"polyp": 0.0}, 0.0)):
-        engine = ExamEvaluator("cpu", [PassThroughCollate()(cases)], findings, ExamCalibration(smoothing=smoothing))
+        engine = ExamEvaluator(
+            findings, ExamCalibration(smoothing=smoothing), device="cpu", val_data_loader=[PassThroughCollate()(cases)]
+        )
         engine.run()
         heat = localizer.heat_maps(exam, polyp[None], clear[None], sigma)[0, 1, 0].numpy()
         assert np.allclose(engine.state.output["answers"][0][2].heat, Letterbox(SHAPE, 64).to_native(heat), atol=1e-6)
@@ -105,7 +107,7 @@ def test_heat_maps_are_smoothed_as_the_calibration_says(findings, cases):
 
 def test_an_exam_without_a_sentence_takes_part_in_what_needs_none(findings, cases):
     cases[0]["sentences"] = []
-    engine = ExamEvaluator("cpu", [PassThroughCollate()(cases)], findings, ExamCalibration())
+    engine = ExamEvaluator(findings, ExamCalibration(), device="cpu", val_data_loader=[PassThroughCollate()(cases)])
     engine.run()
     output = engine.state.output
     assert output["patients"] == ["b"] and len(output["exams"]) == len(output["reports"]) == 1
@@ -146,7 +148,8 @@ def test_inference_marks_what_reaches_its_threshold(findings, cases, tmp_path, t
     calibration = ExamCalibration(thresholds={"polyp": threshold})
     embeddings = ExamEmbeddingFile(tmp_path)
     writer = PredictionWriter(tmp_path, "nasal", MODEL)
-    ExamInference("cpu", [PassThroughCollate()(cases)], findings, calibration, writer, val_handlers=[embeddings]).run()
+    frame = {"device": "cpu", "val_data_loader": [PassThroughCollate()(cases)], "writer": writer, "val_handlers": [embeddings]}
+    ExamInference(findings, calibration, "nasal", **frame).run()
     for answer in read_predictions(tmp_path):
         classes, polyps = answer["findings"][:2], answer["findings"][2:]
         assert [entry.label for entry in classes] == ["NOR", "NPC"]
@@ -157,6 +160,31 @@ def test_inference_marks_what_reaches_its_threshold(findings, cases, tmp_path, t
     assert arrays["case_ids"].tolist() == ["a", "b"] and arrays["image_case"].tolist() == [0, 0, 1, 1]
     assert arrays["image_index"].tolist() == [0, 2, 0, 2] and arrays["images"].shape == (4, 16)
     assert np.bincount(arrays["image_case"], arrays["attention"]) == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "located", "reason"),
+    [
+        ("Smooth nasopharynx.", False, "normal"),
+        ("鼻咽部光滑", False, "normal"),
+        ("A polyp in the middle meatus.", True, None),
+        ("中鼻道息肉", True, None),
+        ("носоглотка", False, "not understood"),
+    ],
+)
+def test_a_phrase_is_judged_by_the_lexicons_of_the_domain(findings, cases, tmp_path, phrase, located, reason):
+    asked = [{**case, "record": {**case["record"], "phrases": [phrase]}} for case in cases]
+    frame = {
+        "device": "cpu",
+        "val_data_loader": [PassThroughCollate()(asked)],
+        "writer": PredictionWriter(tmp_path, "nasal", MODEL),
+    }
+    ExamInference(findings, ExamCalibration(heat_cut=-0.9), "nasal", **frame).run()
+    for answer in read_predictions(tmp_path):
+        for finding in answer["findings"]:
+            assert finding["label"] == finding["text"] == phrase
+            assert (finding["mask"] is not None) == (finding["box"] is not None) == located
+            assert reason in finding["reason"] if reason else finding.get("reason") is None
 
 
 def test_prompts_without_wordings_are_named(findings):

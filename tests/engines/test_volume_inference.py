@@ -136,7 +136,7 @@ def test_findings_of_a_volume(case, tmp_path):
     here = evidence_at(case, (0, 0, 0))
     classifier = Classifier([1.0, 1.0, 0.1, torch.nan], [here, here, here, None])
     calibration = VolumeCalibration({"Nodule": 2.0}, {"Nodule": -3.0}, {"Nodule": 0.7, "Opacity": 0.8})
-    engine = VolumeInference("cpu", [], classifier, calibration, writer=None)
+    engine = VolumeInference(classifier, calibration, device="cpu", val_data_loader=[])
     found = engine.findings(case)
     assert [finding["label"] for finding in found] == ["Nodule", "Opacity", "Emphysema"]
     nodule, opacity, emphysema = found

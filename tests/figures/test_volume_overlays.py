@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -55,7 +57,8 @@ def test_a_volume_without_findings_shows_its_anatomies(case):
 
 
 def test_the_first_volumes_of_a_run_get_a_picture(case, tmp_path):
-    engine = Engine(lambda engine, batch: {"answers": [({**case[0], "case_id": batch}, case[1])], "anatomies": ["liver"]})
+    engine = Engine(lambda engine, batch: {"answers": [({**case[0], "case_id": batch}, case[1])]})
+    engine.classifier = SimpleNamespace(network=SimpleNamespace(anatomies=["liver"]))
     VolumeOverlays(tmp_path / "overlays", volumes=2).attach(engine)
     engine.run(["a", "b", "c"], max_epochs=1)
     assert sorted(path.name for path in (tmp_path / "overlays").iterdir()) == ["a.png", "b.png"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scripts.networks import FVLM
-from scripts.weights.fvlm import build_fvlm, our_state, published_name
+from scripts.weights.fvlm import our_state, published_name
 
 EMBEDDINGS = r"text_encoder\.embeddings\..*_embeddings\.weight"
 ANATOMIES = ["lung", "heart", "esophagus", "aorta"]
@@ -31,7 +31,7 @@ def filled(key: str, shape: list[int], seed: int) -> Tensor:
 def golden_network(config: dict) -> FVLM:
     """The small fVLM of set A in evaluation mode, float64, with the weights of the golden run."""
     vit, text = config["vit"], config["text"]
-    network = build_fvlm(
+    network = FVLM.build(
         {
             "volume_encoder": {
                 "volume_size": vit["img_size"],

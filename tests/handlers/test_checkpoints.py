@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Events
 
 from scripts.files.errors import UserError
-from scripts.weights import load_afloc
+from scripts.weights import load_network
 from tests.small_afloc import EPOCH_LENGTH, EPOCHS, new_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +121,7 @@ def test_a_file_is_safe_to_load_and_builds_its_network(whole):
     best = torch.load(folder / "checkpoint_best.pt", weights_only=True)
     assert best["iteration"] == best["best"]["epoch"] * EPOCH_LENGTH
     assert best["best"]["value"] == min(loss for _, loss in run.validations)
-    network = load_afloc(folder / "checkpoint_last.pt")
+    network = load_network("AFLoc", folder / "checkpoint_last.pt")
     assert equal(network.state_dict(), run.network.state_dict()) and not network.training
 
 

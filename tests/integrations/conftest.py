@@ -14,6 +14,7 @@ from label_studio_sdk import LabelStudio
 from integrations.label_studio.client import connect
 from integrations.label_studio.server.process import running
 from integrations.label_studio.workspace import Workspace
+from scripts.cases.finding import Finding
 from scripts.datalists.datalist import save_datalist
 from scripts.predictions.predictions import PredictionWriter
 
@@ -84,9 +85,9 @@ def films(tmp_path) -> Callable[..., Path]:
                     cv2.imwrite(str(image), noise)
                 mask = blob(height, width, number + seed)
                 confidence = (number + 1) / (len(sizes) + 1)
-                mass = {"label": "Mass", "text": "round mass", "probability": 0.9, "confidence": confidence, "image_index": 0}
-                absent = {"label": "Effusion", "text": "pleural effusion", "probability": 0.1, "confidence": 0.99, "image_index": 0}
-                writer.add(f"study {number}", [image], [mass | {"box": box_around(mask), "mask": mask}, absent])
+                mass = Finding("Mass", "round mass", None, 0.9, confidence, 0, box=box_around(mask), mask=mask)
+                absent = Finding("Effusion", "pleural effusion", None, 0.1, 0.99, 0)
+                writer.add(f"study {number}", [image], [mass, absent])
                 report = f"A round mass is seen, number {number}. No effusion."
                 records.append({"study_id": f"study {number}", "patient_id": f"p{number}", "image": str(image), "report": report})
         save_datalist(folder / "datalist.json", "cxr", {"training": records})
@@ -110,13 +111,12 @@ def exams(tmp_path) -> Callable[[int], Path]:
                     noise = np.random.default_rng(index).integers(0, 255, (height, width, 3), dtype=np.uint8)
                     cv2.imwrite(str(images[-1]), noise)
                 classes = [
-                    {"label": name, "probability": probability, "confidence": 0.7}
+                    Finding(name, probability=probability, confidence=0.7)
                     for name, probability in (("NOR", 0.2), ("BH", 0.1), ("NPC", 0.7))
                 ]
                 masks = {1: blob(120, 97, number), 2: blob(75, 75, number)}
                 marked = [
-                    {"label": "NPC", "probability": 0.7, "confidence": 0.6, "image_index": index}
-                    | {"mask": mask, "box": box_around(mask)}
+                    Finding("NPC", probability=0.7, confidence=0.6, image_index=index, box=box_around(mask), mask=mask)
                     for index, mask in masks.items()
                 ]
                 writer.add(f"exam {number}", images, classes + marked)

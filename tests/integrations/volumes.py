@@ -9,6 +9,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from scripts.cases.finding import Finding
 from scripts.predictions.predictions import PredictionWriter
 from scripts.readers.volume import read_volume
 from tests.integrations.conftest import MODEL
@@ -113,16 +114,12 @@ def write_predictions(folder: Path, volumes: dict[str, dict], axes: str = "LPS")
             writer.add(name, [record["image"]], findings_of(place, affine, confidence=0.7 + number / 100))
 
 
-def findings_of(place: np.ndarray, affine: np.ndarray, confidence: float) -> list[dict[str, Any]]:
+def findings_of(place: np.ndarray, affine: np.ndarray, confidence: float) -> list[Finding]:
     """A nodule at a place, bool [X, Y, Z] as the volume is stored, and two findings that are absent."""
     saliency = nib.Nifti1Image((place * 255).astype(np.uint8), affine)
     saliency.header.set_slope_inter(1 / 255, 0)
     axis = int(np.abs(affine[2, :3] / nib.affines.voxel_sizes(affine)).argmax())
     others = tuple(other for other in range(3) if other != axis)
-    nodule = {"label": "Lung nodule", "anatomy": "lung", "probability": 0.81, "confidence": confidence}
-    nodule |= {"key_slice": int(place.sum(others).argmax()), "saliency": saliency}
-    absent = [
-        {"label": label, "anatomy": "heart", "probability": 0.2, "confidence": 0.8}
-        for label in ("Cardiomegaly", "Pericardial effusion")
-    ]
-    return [{"image_index": 0} | finding for finding in (nodule, *absent)]
+    key_slice = int(place.sum(others).argmax())
+    nodule = Finding("Lung nodule", None, "lung", 0.81, confidence, 0, key_slice=key_slice, saliency=saliency)
+    return [nodule, *(Finding(label, None, "heart", 0.2, 0.8, 0) for label in ("Cardiomegaly", "Pericardial effusion"))]

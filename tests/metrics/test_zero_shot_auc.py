@@ -65,3 +65,14 @@ def test_the_mean_over_findings_of_those_known_and_seen():
 
 def test_without_labels_there_is_none():
     assert math.isnan(run(torch.zeros(PATIENTS, 2, 2), torch.ones(PATIENTS, 2, dtype=torch.bool), [{}] * PATIENTS))
+
+
+def test_a_single_finding_is_its_own_mean(monkeypatch):
+    monkeypatch.setattr(Classifier, "prompts", Classifier.prompts[:1])
+    monkeypatch.setattr(Classifier, "anatomy", Classifier.anatomy[:1])
+    monkeypatch.setattr(Classifier, "compare", lambda self, anatomies: anatomies[:, 0, :1])
+    embeddings = torch.randn(PATIENTS, 2, 2, generator=torch.Generator().manual_seed(2))
+    truth = [number % 3 == 0 for number in range(PATIENTS)]
+    records = [{"labels": {"nodule": int(value)}} for value in truth]
+    expected = roc_auc_score(truth, embeddings[:, 0, 0])
+    assert run(embeddings, torch.ones(PATIENTS, 2, dtype=torch.bool), records) == pytest.approx(expected)

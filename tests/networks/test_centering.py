@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from scripts.engines.batches import center_on_first_batch
 from scripts.loading.dataset import CaseDataset
 from scripts.loading.image_batches import ImageCollate
-from scripts.networks.centering import center_at_start
 from scripts.reports.sections import report_sentences
 from scripts.reports.tokens.tokenizers import ReportTokenizer
 from tests.small_afloc import CASES, new_network, reading, write_cases, write_text_model
@@ -54,7 +53,7 @@ def test_films_and_reports_differ_from_the_start(material):
     network = fresh(text_model)
     images, texts = embed(network, batch)
     assert likeness(images.report) > 0.9 and likeness(texts.report) > 0.9
-    center_at_start(network, batch["images"], batch["inputs"])
+    network.center(batch["images"], batch["inputs"])
     images, texts = embed(network, batch)
     assert likeness(images.report) < 0.5 and likeness(texts.report) < 0.5
     network.text_encoder.eval()  # without dropout, as an evaluation embeds reports
@@ -66,7 +65,7 @@ def test_what_all_share_is_gone(material):
     text_model, batch = material
     network = fresh(text_model, dropout=0.0)
     before = embed(network, batch)
-    center_at_start(network, batch["images"], batch["inputs"])
+    network.center(batch["images"], batch["inputs"])
     images, texts = embed(network, batch)
     for embedded, old in ((images.report, before[0].report), (texts.report, before[1].report)):
         assert float(embedded.mean(0).abs().max()) < 1e-5 < float(old.mean(0).abs().max())
@@ -86,7 +85,7 @@ def test_nothing_else_changes(material, training):
     # Running statistics move as in one training step on the same films: the first of many, which later ones forget.
     step = fresh(text_model).train()
     step(batch["images"], **batch["inputs"])
-    center_at_start(network, batch["images"], batch["inputs"])
+    network.center(batch["images"], batch["inputs"])
     changed = {key for key, value in network.state_dict().items() if not torch.equal(value, old[key])}
     statistics = {key for key in old if key.split(".")[-1] in ("running_mean", "running_var", "num_batches_tracked")}
     heads = {f"image_encoder.{name}" for name in ("report_head.bias", "sentence_head.weight", "word_head.weight")}
@@ -99,7 +98,7 @@ def test_the_first_batch_of_a_loader(material):
     text_model, batch = material
     one, other = fresh(text_model, dropout=0.0), fresh(text_model, dropout=0.0)
     center_on_first_batch(one, [batch], torch.device("cpu"))
-    center_at_start(other, batch["images"], batch["inputs"])
+    other.center(batch["images"], batch["inputs"])
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 

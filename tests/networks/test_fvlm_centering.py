@@ -7,7 +7,6 @@ import torch
 
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
 from scripts.networks.anatomy_pooling import anatomy_tokens
-from scripts.networks.centering import center_at_start
 
 SIZE, PATCH, NAMES = (16, 16, 16), (8, 8, 8), ["lung", "heart", "aorta"]
 BERT = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
@@ -54,7 +53,7 @@ def likeness(rows):
 
 def test_what_all_share_is_gone_anatomy_by_anatomy(network, batch):
     old, present, old_texts = embed(network, batch)
-    center_at_start(network, *batch)
+    network.center(*batch)
     features, _, texts = embed(network, batch)
     for index in range(2):
         mean, was = (part[present[:, index], index].mean(0) for part in (features, old))  # of those who have it
@@ -70,7 +69,7 @@ def test_what_all_share_is_gone_anatomy_by_anatomy(network, batch):
 
 def test_an_anatomy_that_nobody_has_stays_as_it_is(network, batch):
     before = copy.deepcopy(network.state_dict())
-    center_at_start(network, *batch)
+    network.center(*batch)
     bias, was = network.pooling.projection_bias.detach(), before["pooling.projection_bias"]
     assert torch.equal(bias[2], was[2]) and not torch.equal(bias[0], was[0])
     assert bias.isfinite().all()
@@ -80,7 +79,7 @@ def test_an_anatomy_that_nobody_has_stays_as_it_is(network, batch):
 def test_nothing_else_changes_and_dropout_has_no_say(network, batch, training):
     network.train(training)
     before, random_state = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    center_at_start(network, *batch)
+    network.center(*batch)
     changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"pooling.projection_bias", "text_encoder.projection.bias"}
     assert network.training == training and torch.equal(torch.get_rng_state(), random_state)

@@ -8,8 +8,9 @@ import torch
 
 from scripts.losses import FVLMLoss
 from scripts.losses.fvlm_loss import anatomy_losses, pair_targets
+from scripts.networks import FVLM
 from scripts.networks.anatomy_pooling import anatomy_tokens
-from scripts.weights.fvlm import UNUSED, build_fvlm, our_state
+from scripts.weights.fvlm import UNUSED, our_state
 from tests.golden.fvlm_fill import ANATOMIES, filled, golden_images
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def numbers(golden):
 def network(golden, numbers):
     """In float32: the golden run's float64 would take twice the memory and time."""
     shapes = json.loads((golden / "fvlm" / "state_dict_keys.json").read_text())
-    network = build_fvlm(
+    network = FVLM.build(
         {
             "volume_encoder": {},
             "text_encoder": BERT,

@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 
-from scripts.networks.centering import center_at_start
 from tests.small_nasvlm import new_batch, new_network, write_text_model
 
 
@@ -32,7 +31,7 @@ def embed(network, images, inputs):
 def test_images_patches_and_sentences_differ_from_the_start(text_model, kind, level):
     network, (images, inputs) = new_network(text_model, kind, level), new_batch(text_model)
     old, before = copy.deepcopy(network.state_dict()), embed(network, images, inputs)
-    center_at_start(network, images, inputs)
+    network.center(images, inputs)
     after = embed(network, images, inputs)
     for part, was in zip(after, before, strict=True):
         assert likeness(part) < min(0.3, likeness(was)), (likeness(part), likeness(was))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scripts.files.errors import ConversionError
-from scripts.weights import load_afloc
+from scripts.weights import load_network
 from scripts.weights.afloc import PREFIXES, convert, expected_layout
 from tests.golden.fill import filled_state, filled_tensor
 
@@ -84,7 +84,7 @@ def test_released_checkpoint_converts(tmp_path, afloc_golden):
     assert summary["parameters"] == pytest.approx(134.57e6 - 768 * 769, abs=5e3)
     stored = torch.load(tmp_path / "models" / "afloc.pt", weights_only=True)
     assert stored == {"network": stored["network"]} | {
-        key: summary[key] for key in ("format", "source", "image_encoder", "text_encoder")
+        key: summary[key] for key in ("format", "source", "network_class", "image_encoder", "text_encoder")
     }
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["afloc.pt"]
 
@@ -181,7 +181,7 @@ def test_converted_weights_give_the_published_embeddings(tmp_path, afloc_golden,
         assert (values.sum().item(), values.abs().sum().item()) == pytest.approx((total, absolute), rel=1e-9)
     path = save(tmp_path / "x.ckpt", filled_state(shapes, published["seed"]))
     convert(path, tmp_path / "x.pt", attention_heads=4)
-    network = load_afloc(tmp_path / "x.pt")
+    network = load_network("AFLoc", tmp_path / "x.pt")
     with np.load(afloc_golden / "setA" / "golden_slim.npz") as numbers, torch.inference_mode():
         films = torch.from_numpy(numbers["in_batch_u8"][published["collate_order"]][:2, None]) / 255 * 2 - 1
         films = network.image_encoder(films)

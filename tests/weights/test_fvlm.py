@@ -7,7 +7,7 @@ import torch
 
 from scripts.files.errors import ConversionError, UserError
 from scripts.networks import FVLM, PooledTextEncoder, VolumeEncoder
-from scripts.weights import load_afloc, load_fvlm
+from scripts.weights import load_network
 from scripts.weights.fvlm import ANATOMIES, UNUSED, convert, expected_layout, our_state
 from tests.golden.fvlm_fill import published_tensors
 
@@ -43,7 +43,7 @@ def test_converted_network_computes_the_same(network, published, tmp_path):
     told = convert(write(tmp_path / "fvlm.pth", published), tmp_path / "out.pt", volume_size=SIZE)
     assert told["source"]["epoch"] == 19 and told["anatomies"] == list(ANATOMIES)
     assert sorted(told["dropped"]) == sorted(key for key in published if key.startswith(UNUSED))
-    loaded = load_fvlm(tmp_path / "out.pt")
+    loaded = load_network("FVLM", tmp_path / "out.pt")
     images, masks = torch.rand(2, 1, *SIZE), torch.randint(0, 5, (2, *SIZE), dtype=torch.uint8)
     tokens, attention = torch.randint(5, 30, (3, 9)), torch.ones(3, 9, dtype=torch.int64)
     with torch.inference_mode():
@@ -86,8 +86,8 @@ def test_another_network_is_refused(network, published, tmp_path):
     with pytest.raises(ConversionError, match="is no fVLM checkpoint"):
         convert(write(tmp_path / "other.pth", {"head.weight": torch.zeros(3)}), tmp_path / "out.pt")
     convert(write(tmp_path / "fvlm.pth", published), tmp_path / "out.pt", volume_size=SIZE)
-    with pytest.raises(UserError, match="image_encoder"):
-        load_afloc(tmp_path / "out.pt")
+    with pytest.raises(UserError, match="holds a network of class FVLM, not AFLoc"):
+        load_network("AFLoc", tmp_path / "out.pt")
 
 
 def test_the_other_volume_size_is_told(published, tmp_path):

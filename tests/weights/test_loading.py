@@ -1,10 +1,13 @@
 import pytest
 import torch
+from monai.transforms import NormalizeIntensityd
 
 from scripts.files.errors import UserError
 from scripts.networks import AFLoc
 from scripts.reports.tokens.tokenizers import ReportTokenizer
-from scripts.weights import export_weights, load_afloc
+from scripts.transforms import NormalizeHalfd, describe_transform
+from scripts.weights import export_weights, load_network
+from scripts.weights.model_file import model_state
 from tests.small_afloc import new_network, report, write_text_model
 
 
@@ -12,7 +15,7 @@ from tests.small_afloc import new_network, report, write_text_model
 def state(tmp_path):
     torch.manual_seed(1)
     network = new_network(write_text_model(tmp_path / "text"))
-    return {"network": network.state_dict(), **network.architecture}
+    return model_state(network, {})
 
 
 @pytest.fixture
@@ -26,13 +29,13 @@ def saved(state, path):
 
 
 def test_a_network_comes_back_from_its_file_alone(state, path, tmp_path):
-    network = load_afloc(saved(state, path))
+    network = load_network("AFLoc", saved(state, path))
     assert isinstance(network, AFLoc) and not network.training
     original = new_network(tmp_path / "text").eval()
     original.load_state_dict(state["network"])
     films, texts = torch.randn(2, 1, 40, 40), ReportTokenizer(tmp_path / "text")([report(0), report(5)])
     with torch.inference_mode():
-        ours, theirs, fixed = (net(films, **texts) for net in (network, original, load_afloc(path, report_length=97)))
+        ours, theirs, fixed = (net(films, **texts) for net in (network, original, load_network("AFLoc", path, report_length=97)))
     assert all(torch.equal(a, b) for mine, other in zip(ours, theirs, strict=True) for a, b in zip(mine, other, strict=True))
     words = texts["word_index"].amax(1, keepdim=True) + 1
     torch.testing.assert_close(fixed[1].report * 97, ours[1].report * words)
@@ -50,7 +53,7 @@ def test_an_export_holds_the_network_and_its_tokenizer(state, tmp_path, half):
     assert path.stat().st_size < checkpoint.stat().st_size - 30_000
     assert ReportTokenizer(path.parent / "text_model")([report(0)])["tokens"].shape[0] == 1
     assert torch.load(path, weights_only=True)["preprocessing"] == {"film_size": 40}
-    network, whole = load_afloc(path).state_dict(), load_afloc(checkpoint).state_dict()
+    network, whole = load_network("AFLoc", path).state_dict(), load_network("AFLoc", checkpoint).state_dict()
     tolerance = 1e-3 if half else 0
     assert all(value.dtype == whole[key].dtype for key, value in network.items())
     torch.testing.assert_close(network, whole, rtol=tolerance, atol=tolerance)
@@ -64,16 +67,32 @@ def test_an_export_wants_the_tokenizer(state, tmp_path):
 
 
 def test_films_prepared_otherwise_than_in_training_are_refused(state, path):
-    saved({**state, "preprocessing": {"film_size": 160, "max_tokens": 97, "normalization": "NormalizeIntensityd"}}, path)
-    load_afloc(path)
-    load_afloc(path, preprocessing={"film_size": 160, "max_tokens": 97, "normalization": "NormalizeIntensityd"})
-    with pytest.raises(UserError, match=r"film_size 160 \(now 224\), normalization 'NormalizeIntensityd' \(now 'NormalizeHalfd'\)"):
-        load_afloc(path, preprocessing={"film_size": 224, "max_tokens": 97, "normalization": "NormalizeHalfd"})
+    def facts(size, transform):
+        return {"film_size": size, "max_tokens": 97, "normalization": describe_transform(transform)}
+
+    zero_mean, shifted = NormalizeIntensityd("image"), NormalizeIntensityd("image", subtrahend=0.5, divisor=0.25)
+    saved({**state, "preprocessing": facts(160, zero_mean)}, path)
+    load_network("AFLoc", path)
+    load_network("AFLoc", path, preprocessing=facts(160, NormalizeIntensityd("other key")))
+    with pytest.raises(UserError, match=r"film_size 160 \(now 224\), .*Intensityd'.* \(now {'class': 'NormalizeHalfd'}\)"):
+        load_network("AFLoc", path, preprocessing=facts(224, NormalizeHalfd("image")))
+    # Of the same class with other constants.
+    with pytest.raises(UserError, match=r"'subtrahend': None, 'divisor': None.*\(now .*'subtrahend': 0.5, 'divisor': 0.25"):
+        load_network("AFLoc", path, preprocessing=facts(160, shifted))
+
+
+def test_the_class_comes_from_the_file(state, path):
+    assert isinstance(load_network(None, saved(state, path)), AFLoc)
+    with pytest.raises(UserError, match="holds a network of class AFLoc, not FVLM"):
+        load_network("FVLM", path)
+    for name in ("Linear", "torch.nn.Linear", None):
+        with pytest.raises(UserError, match="which is none of AFLoc, ExamClassifier, FVLM, NasVLM"):
+            load_network("AFLoc", saved({**state, "network_class": name}, path))
 
 
 def test_no_file(path):
     with pytest.raises(UserError, match=r"no checkpoint at .*model\.pt: name one by --checkpoint"):
-        load_afloc(path)
+        load_network("AFLoc", path)
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", b"\x80\x02garbage", "cut"])
@@ -81,23 +100,23 @@ def test_a_file_that_is_no_checkpoint(state, path, content):
     data = saved(state, path).read_bytes()[:20_000] if content == "cut" else content
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"model\.pt cannot be read as a checkpoint \(.+\): it is damaged, or not a file of"):
-        load_afloc(path)
+        load_network("AFLoc", path)
 
 
 def test_a_file_that_holds_code_is_not_run(path):
     torch.save({"network": torch.nn.Linear(1, 1)}, path)
     with pytest.raises(UserError, match=r"model\.pt cannot be read as a checkpoint"):
-        load_afloc(path)
+        load_network("AFLoc", path)
 
 
 def test_a_checkpoint_of_something_else(state, path):
-    absent = r"it lacks \['image_encoder', 'network', 'text_encoder'\]"
+    absent = r"it lacks \['network', 'network_class'\]"
     with pytest.raises(UserError, match=absent):
-        load_afloc(saved(state["network"], path))
+        load_network("AFLoc", saved(state["network"], path))
     with pytest.raises(UserError, match=absent):
-        load_afloc(saved([1, 2], path))
-    with pytest.raises(UserError, match=r"it lacks \['text_encoder'\]. See `convert-weights"):
-        load_afloc(saved({key: value for key, value in state.items() if key != "text_encoder"}, path))
+        load_network("AFLoc", saved([1, 2], path))
+    with pytest.raises(UserError, match=r"not a whole checkpoint of AFLoc: it lacks 'text_encoder'. See `convert-weights"):
+        load_network("AFLoc", saved({key: value for key, value in state.items() if key != "text_encoder"}, path))
 
 
 def test_all_weights_that_do_not_fit_are_listed(state, path):
@@ -107,7 +126,7 @@ def test_all_weights_that_do_not_fit_are_listed(state, path):
     weights["text_encoder.pooler.bias"] = torch.zeros(2)
     weights["image_encoder.word_head.weight"] = torch.zeros(3, 5)
     with pytest.raises(UserError) as caught:
-        load_afloc(saved(state, path))
+        load_network("AFLoc", saved(state, path))
     faults = [
         "image_encoder.word_head.weight is (3, 5), not (16, 16, 1, 1)",
         "missing image_encoder.backbone.bn1.weight",

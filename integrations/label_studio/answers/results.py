@@ -1,7 +1,7 @@
 """Label Studio's result items and our findings, in both directions; geometry in pixels of the picture shown.
 
 An item names the control it belongs to (`from_name`), and what it is drawn on (`to_name`); see
-`integrations.label_studio.pages.configurations` for the names. Label Studio keeps boxes and polygons in percent of the
+`integrations.label_studio.pages.parts` for the controls. Label Studio keeps boxes and polygons in percent of the
 picture's width and height, and masks as run lengths of an RGBA picture whose alpha is the mask.
 """
 
@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import cv2
 import numpy as np
-from label_studio_sdk.converter.brush import decode_rle, mask2rle
 
 from integrations.label_studio.errors import LabelStudioError
+from integrations.review.record import DIAGNOSIS as DIAGNOSIS
 
 IMAGE = "image"
 REPORT = "report"
@@ -21,6 +21,10 @@ MASKS = "masks"
 BOXES = "boxes"
 POLYGONS = "polygons"
 SENTENCES = "sentences"
+FINDINGS = "findings"
+"""Control of what is to be seen on an image."""
+PHRASE = "phrase"
+"""Control for words that the backend finds a region for."""
 SHAPES = ("mask", "box", "polygon")
 """What a finding's place can be drawn as."""
 LABELS_KEY = {"brushlabels": MASKS, "rectanglelabels": BOXES, "polygonlabels": POLYGONS}
@@ -46,6 +50,8 @@ def brush_item(
     """
     if mask.ndim != 2 or not mask.any():
         raise ValueError(f"a mask of shape {mask.shape} with {int(mask.sum())} pixels cannot be drawn")
+    from label_studio_sdk.converter.brush import mask2rle  # loads NLTK, seconds that only masks need
+
     value = {"format": "rle", "rle": mask2rle(mask.astype(np.uint8) * 255), "brushlabels": [label]}
     return _region("brushlabels", value, mask.shape[::-1], region, score, image_index)
 
@@ -240,6 +246,8 @@ def _corners(item: dict[str, Any]) -> np.ndarray:
 
 
 def _decoded(item: dict[str, Any], width: int, height: int) -> np.ndarray:
+    from label_studio_sdk.converter.brush import decode_rle  # loads NLTK, seconds that only masks need
+
     try:
         levels = decode_rle(item["value"]["rle"])
     except (ValueError, IndexError, KeyError, TypeError) as error:

@@ -143,13 +143,11 @@ def create_app(model: BundleModel, workspace: Workspace, password: str) -> FastA
             # A region drawn by hand, say: there is nothing to find.
             return {"results": [_empty(model) for _ in request.tasks]}
         if interactive and not model.takes_phrases:
-            raise LabelStudioError(
-                f"{model.version} has learned no words: serve nasal_pretraining or cxr_localization to find phrases"
-            )
+            raise LabelStudioError(f"{model.version} has learned no words: serve a bundle whose model points at phrases")
         results = []
         for start in range(0, len(request.tasks), CAPACITY // 2):
             tasks = request.tasks[start : start + CAPACITY // 2]
-            questions = [TaskQuestion(workspace, task.data, request.label_config, model.task, phrase) for task in tasks]
+            questions = [TaskQuestion(workspace, task.data, request.label_config, model.domain, phrase) for task in tasks]
             results += _answers(model, waiting, questions)
         return {"results": [{"model_version": model.version, **result} for result in results]}
 

@@ -9,7 +9,8 @@ from monai.bundle import ConfigParser
 
 from integrations.label_studio.cases import version_of
 from integrations.label_studio.errors import LabelStudioError
-from scripts.datalists.datalist import TASKS
+from scripts.cases.domain import Domain
+from scripts.cases.kind import kind_of
 from scripts.engines import ExamInference, ImageInference
 from scripts.loading.dataset import CaseDataset
 from scripts.predictions.predictions import PredictionWriter, read_predictions
@@ -54,8 +55,9 @@ class BundleModel:
         self.batch_size: int = loader.batch_size
 
     @property
-    def task(self) -> str:
-        return self._writer.task
+    def domain(self) -> Domain:
+        """Of the cases that it answers."""
+        return self._writer.domain
 
     @property
     def version(self) -> str:
@@ -85,7 +87,7 @@ class BundleModel:
         """Ask the network about cases, all in one batch; not for several threads at a time.
 
         Args:
-            entries: what `read` gives, and a function that makes the answer of the case as `scripts.data.read_predictions` gives
+            entries: what `read` gives, and a function that makes the answer of the case as `read_predictions` gives
                 it; masks and saliency volumes are there while it runs.
         """
         # Two users may have opened the same case.
@@ -96,7 +98,7 @@ class BundleModel:
         ]
         with TemporaryDirectory() as folder:
             engine = self._engine
-            engine.writer = PredictionWriter(folder, self.task, self._writer.model)
+            engine.writer = PredictionWriter(folder, self.domain, self._writer.model)
             engine.data_loader, engine.state.epoch_length = [self._collate(items)], 1
             engine.run()
             cases = {case["case_id"]: case for case in read_predictions(folder)}
@@ -104,4 +106,4 @@ class BundleModel:
 
     @property
     def _id_key(self) -> str:
-        return TASKS[self.task].id_key
+        return kind_of(self.domain).id_key

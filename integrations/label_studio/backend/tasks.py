@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from PIL import Image
-
-from integrations.label_studio.answers.results import found_item
-from integrations.label_studio.answers.validation import PredictionChecker
+from integrations.label_studio.answers.results import PHRASE, found_item
 from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pages import volume as ct
-from integrations.label_studio.pages.configurations import PHRASE, labels_in
-from integrations.label_studio.pages.preannotations import confidence_of, result_of, sentence_with
+from integrations.label_studio.pages import page_of
+from integrations.label_studio.pages.drawing import confidence_of, sentence_with
+from integrations.label_studio.pages.parts import labels_in
+from integrations.label_studio.pages.validation import PredictionChecker
 from integrations.label_studio.workspace import Workspace
+from scripts.cases.domain import Domain
 from scripts.predictions.masks import read_mask
 
 LOCAL_FILES = "/data/local-files/"
@@ -30,20 +29,22 @@ class TaskQuestion:
         place: the working folder that its project was pushed from.
         data: of the task.
         label_config: of its project.
-        task: what the model answers: "cxr", "nasal" or "ct".
+        domain: of the cases that the model answers.
         phrase: what the user has typed; None for all that the model looks for by itself.
 
     Raises:
         Refused: images that are not below the working folder's `images`.
-        LabelStudioError: a task of another kind, or without images.
+        LabelStudioError: a task of another domain, or without images.
     """
 
-    def __init__(self, workspace: Workspace, data: Mapping[str, Any], label_config: str, task: str, phrase: str | None) -> None:
-        self.task, self.phrase, self.label_config = task, phrase, label_config
+    def __init__(
+        self, workspace: Workspace, data: Mapping[str, Any], label_config: str, domain: Domain, phrase: str | None
+    ) -> None:
+        self.page, self.phrase, self.label_config = page_of(domain), phrase, label_config
         self.report = str(data.get("report", ""))
-        if data.get("task", task) != task:
+        if data.get("domain", domain.name) != domain.name:
             raise LabelStudioError(
-                f"this backend's model is for {task}, the task is of {data['task']}; connect the project to its own"
+                f"this backend's model is for {domain.name}, the task is of {data['domain']}; connect the project to its own"
             )
         references = data.get("images") or [data.get("image")]
         if not isinstance(references, list) or not all(isinstance(reference, str) for reference in references):
@@ -58,15 +59,8 @@ class TaskQuestion:
         Raises:
             LabelStudioError: a volume's pictures, whose volume is not known.
         """
-        files = [str(file) for file in self.pictures] if self.kept is None else self.kept["images"]
         asked = {} if self.phrase is None else {"phrases": [self.phrase]}
-        if self.task == "nasal":
-            return {"images": files} | asked
-        if self.task == "cxr":
-            return {"image": files[0]} | asked
-        if self.kept is None:
-            raise LabelStudioError("the volume of these pictures is not known here: push it from this working folder")
-        return {"image": files[0], "anatomy_mask": self.kept["volume"]["anatomy_mask"]}
+        return self.page.question(self.pictures, self.kept) | asked
 
     def draw(self, case: dict[str, Any]) -> dict[str, Any]:
         """Score and result of a case that the model has answered.
@@ -74,36 +68,29 @@ class TaskQuestion:
         Raises:
             LabelStudioError: what the project's page cannot show; all is listed.
         """
-        if self.task == "ct":
-            pictures = ct.Pictures.from_json(self.kept["volume"])
-            sizes, result = pictures.sizes, ct.result_of(case, pictures)
-        else:
-            sizes = [_size(picture) for picture in self.pictures]
-            result = result_of(case, sizes, self.report, "mask") if self.phrase is None else self._found(case)
+        if self.phrase is not None:
+            return {"score": confidence_of(case), "result": self._found(case)}
+        sizes, result = self.page.suggest(case, self.pictures, self.kept, self.report)
         answer = {"score": confidence_of(case), "result": result}
-        if self.phrase is None:
-            faults = PredictionChecker(self.label_config).faults(answer | {"model_version": ""}, sizes, self.report)
-            if faults:
-                raise LabelStudioError(
-                    f"the project cannot show the answer: {'; '.join(faults)}; push this model's predictions to it"
-                )
+        faults = PredictionChecker(self.label_config).faults(answer | {"model_version": ""}, sizes, self.report)
+        if faults:
+            raise LabelStudioError(f"the project cannot show the answer: {'; '.join(faults)}; push this model's predictions to it")
         return answer
 
     def _found(self, case: dict[str, Any]) -> list[dict[str, Any]]:
         """Regions of what the user has typed, under the label that it names; without one where it names none."""
         labels = labels_in(self.label_config).regions
         label = max((label for label in labels if sentence_with(self.phrase, label)), key=len, default=None)
-        as_list = self.task == "nasal"
         return [
             found_item(
-                read_mask(finding["mask"]),
+                read_mask(finding.mask),
                 label,
                 self.phrase,
-                score=finding["confidence"],
-                image_index=finding["image_index"] if as_list else None,
+                score=finding.confidence,
+                image_index=self.page.item_index(finding.image_index),
             )
             for finding in case["findings"]
-            if finding["mask"] is not None
+            if finding.mask is not None
         ]
 
 
@@ -137,8 +124,3 @@ def _kept(workspace: Workspace, picture: Path) -> dict[str, Any] | None:
     """What `push` has kept of the case that a picture shows: one of images/PROJECT/CASE/."""
     parts = picture.relative_to(workspace.images.resolve()).parts
     return workspace.read_case(parts[0], parts[1]) if len(parts) > 2 else None
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    with Image.open(picture) as image:
-        return image.size

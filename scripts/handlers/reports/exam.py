@@ -1,109 +1,62 @@
 """Tables, figures and metrics of a NasVLM evaluation."""
 
-import logging
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from ignite.engine import Engine, Events
 
 from scripts.figures.exam_overlays import exam_picture
-from scripts.figures.localization import grid_figure
-from scripts.files.atomic import atomic_path, write_json_atomically
 from scripts.files.text_table import text_table
-from scripts.handlers.reports.tables import cell, without_nan, write_csv
+from scripts.handlers.reports.report import Gallery, Report, Results
+from scripts.handlers.reports.tables import cell
 from scripts.metrics.bootstrap import patient_interval
 from scripts.metrics.classification_summary import summarize_labels
 from scripts.metrics.exam_retrieval import summarize_retrieval
 from scripts.metrics.localization_summary import summarize_phrases
 from scripts.metrics.screening_summary import confusion_matrix, screening_values, summarize_screening
-from scripts.tracking.recorder import MLflowTracker
-
-logger = logging.getLogger(__name__)
 
 
-class ExamReport:
-    """Collect what an `ExamEvaluator` gives and, at its end, write it where people look.
+class ExamReport(Report):
+    """Report of an `ExamEvaluator`.
 
-    Writes to `folder`: per_sentence.csv (which image a sentence chose), per_finding.csv (localization), per_label.csv (findings
-    from prompts), per_exam.csv (classes from prompts), metrics.json (figures with 95% intervals over patients), overlays.png
-    (findings with truth and heat map). Puts the main figures into `engine.state.metrics`, logs a table, tracks all.
+    Writes per_sentence.csv (which image a sentence chose), per_finding.csv (localization), per_label.csv (findings from prompts),
+    per_exam.csv (classes from prompts), metrics.json (figures with 95% intervals over patients), overlays.png (findings with truth
+    and heat map).
 
     Args:
-        folder: where the files go.
         label_thresholds: probability from which a finding counts as present.
-        tracker: receives tables and figures; None tracks nothing.
         pictures: number of findings drawn.
-        seed: of the bootstrap.
+        frame: of `Report`.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        label_thresholds: dict[str, float],
-        tracker: MLflowTracker | None = None,
-        pictures: int = 12,
-        seed: int = 0,
-    ) -> None:
-        self.folder = Path(folder)
+    def __init__(self, label_thresholds: dict[str, float], pictures: int = 12, **frame: Any) -> None:
+        super().__init__(**frame)
         self.label_thresholds = label_thresholds
-        self.tracker = tracker
         self.pictures = pictures
-        self.seed = seed
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+    def start(self) -> None:
+        super().start()
+        self.gallery = Gallery(self.pictures)
 
-    def _start(self, engine: Engine) -> None:
-        self._parts: dict[str, list] = {
-            name: [] for name in ("exams", "reports", "patients", "sentences", "phrases", "labels", "diagnoses")
-        }
-        self._kept_for_overlays: dict[str, list[dict]] = {}
+    def collect(self, output: dict[str, list]) -> None:
+        super().collect({name: rows for name, rows in output.items() if name != "answers"})  # whose maps are large
+        for case, finding, found in output["answers"]:
+            path, title = case["record"]["images"][finding["image_index"]], f"{finding['label']} ({case['case_id']})"
+            self.gallery.add(finding["label"], partial(exam_picture, path, found.heat, title, mask=found.truth))
 
-    def _collect(self, engine: Engine) -> None:
-        for name, part in self._parts.items():
-            part += engine.state.output[name]
-        for case, finding, found in engine.state.output["answers"]:
-            # A few of each finding are enough, and images are large.
-            kept = self._kept_for_overlays.setdefault(finding["label"], [])
-            if len(kept) < self.pictures:
-                path = case["record"]["images"][finding["image_index"]]
-                kept.append(exam_picture(path, found.heat, f"{finding['label']} ({case['case_id']})", mask=found.truth))
-
-    def _write(self, engine: Engine) -> None:
-        tables = {
-            "per_sentence": pd.DataFrame(self._parts["sentences"]),
-            "per_finding": pd.DataFrame(self._parts["phrases"]),
-            "per_label": pd.DataFrame(self._parts["labels"]),
-            "per_exam": pd.DataFrame(self._parts["diagnoses"]),
-        }
-        tables = {name: table for name, table in tables.items() if len(table)}
+    def results(self) -> Results:
+        names = {"per_sentence": "sentences", "per_finding": "phrases", "per_label": "labels", "per_exam": "diagnoses"}
+        tables = {table: pd.DataFrame(self.rows[name]) for table, name in names.items() if self.rows[name]}
         summary = self._summary(tables)
-        for name, table in tables.items():
-            write_csv(self.folder / f"{name}.csv", table)
-        write_json_atomically(self.folder / "metrics.json", without_nan(summary))
-        figure = self._figure()
-        if figure is not None:
-            with atomic_path(self.folder / "overlays.png") as path:
-                figure.savefig(path)
-        engine.state.metrics.update(main_figures(summary))
-        logger.info("results in %s\n%s", self.folder, describe(summary))
-        if self.tracker is not None:
-            for name in (*(f"{table}.csv" for table in tables), "metrics.json"):
-                self.tracker.log_artifact(self.folder / name)
-            if figure is not None:
-                self.tracker.log_figure("overlays", figure, step=0)
+        return Results(tables, summary, main_figures(summary), self.gallery.figures(), describe(summary))
 
     def _summary(self, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
-        cases, told = len(self._parts["diagnoses"]), len(self._parts["patients"])
+        cases, told = len(self.rows["diagnoses"]), len(self.rows["patients"])
         summary: dict[str, Any] = {"exams": cases, "exams_without_sentence": cases - told}
-        if len(set(self._parts["patients"])) > 1:
-            exams, reports = (torch.stack(self._parts[name]) for name in ("exams", "reports"))
-            summary["retrieval"] = summarize_retrieval(exams, reports, self._parts["patients"], seed=self.seed)
+        if len(set(self.rows["patients"])) > 1:
+            exams, reports = (torch.stack(self.rows[name]) for name in ("exams", "reports"))
+            summary["retrieval"] = summarize_retrieval(exams, reports, self.rows["patients"], seed=self.seed)
         if "per_sentence" in tables:
             summary |= summarize_choices(tables["per_sentence"], self.seed)
         if "per_finding" in tables:
@@ -114,12 +67,6 @@ class ExamReport:
         if "per_exam" in tables:
             summary |= summarize_diagnoses(tables["per_exam"], self.seed)
         return summary
-
-    def _figure(self):
-        """One finding of each kind in turn, until there are enough pictures."""
-        columns = [kept for kept in self._kept_for_overlays.values() if kept]
-        cases = [kept[row] for row in range(self.pictures) for kept in columns if row < len(kept)][: self.pictures]
-        return grid_figure(cases, columns=4) if cases else None
 
 
 def summarize_choices(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
@@ -171,7 +118,7 @@ def main_figures(summary: dict[str, Any]) -> dict[str, float]:
         figures[f"diagnosis_{measure}"] = value["estimate"]
     if "findings" in summary:
         figures["auc_macro"] = summary["findings"]["macro"]["auc"]["estimate"]
-    return {name: value for name, value in figures.items() if not np.isnan(value)}
+    return figures
 
 
 def describe(summary: dict[str, Any]) -> str:

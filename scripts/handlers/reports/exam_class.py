@@ -1,94 +1,56 @@
 """Tables, figures and metrics of a screening."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
 from scripts.figures.screening import confusion_figure, reliability_figure, roc_figure
-from scripts.files.atomic import atomic_path, write_json_atomically
 from scripts.files.text_table import text_table
-from scripts.handlers.reports.tables import cell, without_nan, write_csv
+from scripts.handlers.reports.report import Report, Results
+from scripts.handlers.reports.tables import cell
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.loading.exam_classes import ScreeningTask
 from scripts.metrics.probability_calibration import Reliability, expected_calibration_error, reliability
 from scripts.metrics.screening_summary import confusion_matrix, screening_values, summarize_screening
-from scripts.tracking.recorder import MLflowTracker
 
 logger = logging.getLogger(__name__)
 
 COVERAGES = (0.5, 0.8)
 
 
-class ExamClassReport:
-    """Collect what a `ExamClassEvaluator` gives and, at its end, write it where people look.
+class ExamClassReport(Report):
+    """Report of a `ExamClassEvaluator`.
 
-    Writes to `folder`: per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95%
-    intervals over patients, of all exams, of each site, of the held-out and of the other sites), confusion.png, roc.png,
-    reliability.png. Puts the main figures into `engine.state.metrics`, logs a table, and hands all of it to the tracker.
+    Writes per_exam.csv (truth, logits, calibrated probabilities, decision, confidence), metrics.json (figures with 95% intervals
+    over patients, of all exams, of each site, of the held-out and of the other sites), confusion.png, roc.png, reliability.png.
 
     Args:
-        folder: where the files go.
         task: names of the classes.
         calibration: temperature and threshold from validation.
-        held_out: sites that the training has not seen.
-        tracker: receives tables and figures; None tracks nothing.
-        seed: of the bootstrap.
+        held_out_sites: sites that the training has not seen.
+        frame: of `Report`.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        task: ScreeningTask,
-        calibration: ExamClassCalibration,
-        held_out_sites: list[str],
-        tracker: MLflowTracker | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.folder = Path(folder)
+    def __init__(self, task: ScreeningTask, calibration: ExamClassCalibration, held_out_sites: list[str], **frame: Any) -> None:
+        super().__init__(**frame)
         self.task = task
         self.calibration = calibration
         self.held_out_sites = list(held_out_sites)
-        self.tracker = tracker
-        self.seed = seed
 
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
-
-    def _start(self, engine: Engine) -> None:
-        self._rows: list[dict] = []
-
-    def _collect(self, engine: Engine) -> None:
-        self._rows += engine.state.output["exams"]
-
-    def _write(self, engine: Engine) -> None:
-        if not self._rows:
+    def results(self) -> Results | None:
+        if not self.rows["exams"]:
             logger.warning("no exam could be read: nothing to score")
-            return
-        rows = exam_table(self._rows, self.task, self.calibration)
+            return None
+        rows = exam_table(self.rows["exams"], self.task, self.calibration)
         summary = self._summary(rows)
-        write_csv(self.folder / "per_exam.csv", rows)
-        write_json_atomically(self.folder / "metrics.json", without_nan(summary))
-        figures = self._figures(rows, np.array(summary["confusion"]))
-        for name, figure in figures.items():
-            with atomic_path(self.folder / f"{name}.png") as path:
-                figure.savefig(path)
         everything = summary["slices"]["all"]
         main = {name: value["estimate"] for name, value in everything.items() if isinstance(value, dict)}
         main["ece"] = everything["ece"]
-        engine.state.metrics.update({name: value for name, value in main.items() if not np.isnan(value)})
-        logger.info("results in %s\n%s", self.folder, describe(summary))
-        if self.tracker is not None:
-            for name in ("per_exam.csv", "metrics.json"):
-                self.tracker.log_artifact(self.folder / name)
-            for name, figure in figures.items():
-                self.tracker.log_figure(name, figure, step=0)
+        figures = self._figures(rows, np.array(summary["confusion"]))
+        return Results({"per_exam": rows}, summary, main, figures, describe(summary))
 
     def _summary(self, rows: pd.DataFrame) -> dict[str, Any]:
         held_out_sites = rows["site"].isin(self.held_out_sites)

@@ -49,7 +49,7 @@ def test_exams_without_a_sentence_and_findings_outside_the_view_are_counted(tmp_
     classes = [{"case_id": name, "patient_id": name, "truth": None, "NOR": 0.5, "NPC": 0.5} for name in ("a", "b")]
     output = {name: [] for name in ("exams", "reports", "patients", "sentences", "labels", "answers")}
     engine = Engine(lambda engine, batch: {**output, "phrases": rows, "diagnoses": classes})
-    ExamReport(tmp_path, {}).attach(engine)
+    ExamReport({}, folder=tmp_path).attach(engine)
     engine.run([None])
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert (metrics["exams"], metrics["exams_without_sentence"], metrics["findings_outside_view"]) == (2, 2, 1)

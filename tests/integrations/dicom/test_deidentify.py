@@ -10,8 +10,11 @@ import pytest
 from pydicom import dcmread
 
 from integrations.dicom.deidentify import identifiers_of, refuse_burnt_in, scrub_report
-from integrations.dicom.display import render_exam_image, render_film
+from integrations.dicom.display import render_image
+from scripts.cases.domain import read_domain
 from scripts.files.read_error import ReadError
+
+FILMS, EXAMS = read_domain("cxr"), read_domain("nasal")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +93,11 @@ def burnt_in(shared_data, tmp_path):
 
 def test_burnt_in_names_are_refused_unless_wanted(burnt_in, tmp_path):
     with pytest.raises(ReadError, match=r"BurnedInAnnotation YES.*--keep_phi"):
-        render_film(burnt_in, tmp_path / "film.png")
+        render_image(burnt_in, tmp_path / "film.png", FILMS)
     assert not (tmp_path / "film.png").exists()
-    assert render_film(burnt_in, tmp_path / "film.png", keep_phi=True).width == 512
+    assert render_image(burnt_in, tmp_path / "film.png", FILMS, keep_phi=True).width == 512
     with pytest.raises(ReadError, match="BurnedInAnnotation YES"):
-        render_exam_image(burnt_in, tmp_path / "exam.png")
+        render_image(burnt_in, tmp_path / "exam.png", EXAMS)
 
 
 def test_one_burnt_in_slice_refuses_the_series(shared_data, tmp_path):
@@ -122,9 +125,20 @@ def test_what_is_written_beside_the_field_of_view_goes(tmp_path):
     cv2.circle(frame, (220, 150), 140, (60, 90, 170), -1)
     cv2.putText(frame, "DOE 1960", (5, 290), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (230, 230, 230), 1)
     cv2.imwrite(str(tmp_path / "frame.png"), frame)
-    render_exam_image(tmp_path / "frame.png", tmp_path / "shown.png")
+    render_image(tmp_path / "frame.png", tmp_path / "shown.png", EXAMS)
     shown = cv2.imread(str(tmp_path / "shown.png"))
     assert frame[270:, :80].max() == 230 and shown[270:, :80].max() == 0
     assert np.array_equal(shown[100:200, 150:300], frame[100:200, 150:300])
-    render_exam_image(tmp_path / "frame.png", tmp_path / "all.png", keep_phi=True)
+    render_image(tmp_path / "frame.png", tmp_path / "all.png", EXAMS, keep_phi=True)
     assert np.array_equal(cv2.imread(str(tmp_path / "all.png")), frame)
+
+
+def test_a_grey_image_with_a_field_of_view_loses_what_is_written_beside_it_too(tmp_path):
+    frame = np.zeros((300, 400), np.uint8)
+    cv2.circle(frame, (220, 150), 140, 90, -1)
+    cv2.putText(frame, "DOE 1960", (5, 290), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 230, 1)
+    cv2.imwrite(str(tmp_path / "frame.png"), frame)
+    render_image(tmp_path / "frame.png", tmp_path / "shown.png", FILMS.model_copy(update={"field_of_view": True}))
+    shown = cv2.imread(str(tmp_path / "shown.png"), cv2.IMREAD_UNCHANGED)
+    assert shown.shape == frame.shape and frame[270:, :80].max() == 230 and shown[270:, :80].max() == 0
+    assert shown[150, 220] > 0

@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from integrations.dicom.display import OUTLINES, WINDOWS, picture_name, render_film, render_volume
+from integrations.dicom.display import OUTLINES, WINDOWS, picture_name, render_image, render_volume
 from integrations.dicom.series import SliceGeometry, spread_slices
+from scripts.cases.domain import read_domain
 from scripts.files.read_error import ReadError
 from scripts.readers.volume import read_volume
 from tests.integrations.volumes import SHAPE, affine_of, body, lesion, organs, oriented, write_series, write_volume
@@ -131,7 +132,7 @@ def test_real_volumes_keep_their_voxels(shared_data):
 
 
 def test_pictures_hold_pixels_and_nothing_else(shared_data, tmp_path):
-    render_film(shared_data / "dicom" / "derived_cxr" / "mono2_12bit.dcm", tmp_path / "film.png")
+    render_image(shared_data / "dicom" / "derived_cxr" / "mono2_12bit.dcm", tmp_path / "film.png", read_domain("cxr"))
     content = (tmp_path / "film.png").read_bytes()
     kinds, place = [], 8
     while place < len(content):

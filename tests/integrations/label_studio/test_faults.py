@@ -18,6 +18,7 @@ from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.push import push
 from integrations.label_studio.server.process import start, stop
 from integrations.label_studio.workspace import Workspace
+from scripts.cases.finding import Finding
 from scripts.files.errors import PredictionError
 from scripts.predictions.predictions import PredictionWriter
 from tests.integrations.conftest import MODEL, blob, free_port
@@ -211,8 +212,8 @@ def test_predictions_that_fit_no_picture_are_all_named_and_nothing_is_sent(clien
     folder = films(SIZES[:2])
     images = [tmp_path / "film0.png", tmp_path / "film1.png"]
     with PredictionWriter(folder, "cxr", MODEL) as writer:
-        writer.add("s1", images[:1], [{"label": "Mass", "mask": blob(41, 50, 0)}])
-        writer.add("s2", images[1:], [{"label": "Mass", "box": [30, 30, 40, 5]}])
+        writer.add("s1", images[:1], [Finding("Mass", mask=blob(41, 50, 0))])
+        writer.add("s2", images[1:], [Finding("Mass", box=[30, 30, 40, 5])])
     with pytest.raises(LabelStudioError) as caught:
         push(client, workspace, folder, project)
     assert "s1" in str(caught.value) and "50 x 41 pixels, the picture has 50 x 40" in str(caught.value)

@@ -14,6 +14,7 @@ from integrations.label_studio.client import connect
 from integrations.label_studio.errors import LabelStudioError
 from integrations.label_studio.pull import pull
 from integrations.label_studio.push import push
+from scripts.cases.finding import Finding
 from scripts.datalists.datalist import load_datalist, save_datalist
 from scripts.predictions.predictions import PredictionWriter
 from tests.integrations.conftest import MODEL
@@ -141,7 +142,7 @@ def test_no_request_and_no_picture_names_the_patient_of_a_real_film(shared_data,
             case = f"{header.PatientName} {header.get('StudyDate', '')} {source.stem}"
             image = tmp_path / f"{header.PatientID}_{source.name}"
             shutil.copy(source, image)
-            finding = {"label": "Mass", "probability": 0.8, "confidence": 0.8, "image_index": 0, "box": [1, 1, 9, 9]}
+            finding = Finding("Mass", probability=0.8, confidence=0.8, image_index=0, box=[1, 1, 9, 9])
             writer.add(case, [image], [finding])
             report = f"{header.PatientName}, {header.PatientID}, {header.get('StudyDate', '')}: a mass."
             records.append({"study_id": case, "patient_id": str(header.PatientID), "image": str(image), "report": report})

@@ -1,6 +1,5 @@
 """Agreement: measures against closed forms and scikit-learn, reviews read back, table, plot and runs."""
 
-import copy
 import json
 import re
 import subprocess
@@ -14,22 +13,18 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from integrations.label_studio.errors import LabelStudioError
-from integrations.label_studio.pull import pull
-from integrations.label_studio.push import push
 from integrations.review.agreement import agree, agreement_table
 from integrations.review.measures import box_iou, mask_overlap, weighted_kappa, weighted_median
-from integrations.review.reviews import read_reviews
+from integrations.review.record import ReviewError, read_reviews
 from scripts.files.errors import UserError
 from scripts.predictions.masks import write_mask
-from tests.integrations.label_studio.test_round_trip import tasks_of
 
 VERSION = "test_bundle 0.1.0 (aaaaaaaa)"
 
 
 def line(case: str, label: str, action: str = "accepted", **changes) -> dict:
     """A line of reviews.jsonl of a film."""
-    about = {"case_id": case, "patient_id": f"patient of {case}", "task": "cxr", "reviewer": "ann@hospital", "seconds": 10.0}
+    about = {"case_id": case, "patient_id": f"patient of {case}", "domain": "cxr", "reviewer": "ann@hospital", "seconds": 10.0}
     about |= {"time": "2026-01-31T10:20:30Z", "model_version": VERSION, "label": label, "action": action}
     return about | {"before": None, "after": None, "image_index": None, "drawn": "confidence"} | changes
 
@@ -183,7 +178,7 @@ def test_a_region_given_another_label_agrees_with_neither(tmp_path):
 
 def test_a_diagnosis_is_judged_whole_and_class_by_class(tmp_path):
     pairs = [("NOR", "NOR"), ("NOR", "BH"), ("BH", "BH"), ("NPC", "NPC"), ("NPC", "BH"), ("NPC", "NPC"), ("BH", "NOR")]
-    table = table_of(tmp_path, [said(f"exam {n}", pair[0], *pair, task="nasal") for n, pair in enumerate(pairs)])
+    table = table_of(tmp_path, [said(f"exam {n}", pair[0], *pair, domain="nasal") for n, pair in enumerate(pairs)])
     models, experts = zip(*pairs, strict=True)
     assert row(table, "all", "kappa")["estimate"] == pytest.approx(cohen_kappa_score(models, experts))
     assert row(table, "all", "kappa")["n"] == len(pairs)
@@ -200,9 +195,9 @@ def test_volumes_answer_and_mark_in_one_line(tmp_path):
     for name, mask in zip(("before", "after"), masks, strict=True):
         nib.save(nib.Nifti1Image(mask, np.eye(4)), tmp_path / "masks" / f"{name}.nii.gz")
     lines = [
-        said(f"scan {n}", "Nodule", *pair, task="ct") for n, pair in enumerate([("present", "absent"), ("absent", "uncertain")])
+        said(f"scan {n}", "Nodule", *pair, domain="ct") for n, pair in enumerate([("present", "absent"), ("absent", "uncertain")])
     ]
-    lines.append(said("scan 3", "Nodule", "present", "present", task="ct", action="edited"))
+    lines.append(said("scan 3", "Nodule", "present", "present", domain="ct", action="edited"))
     for side in ("before", "after"):
         lines[-1][side]["mask"] = f"masks/{side}.nii.gz"
     table = table_of(tmp_path, lines)
@@ -271,38 +266,13 @@ def test_more_than_two_experts_give_the_mean_of_all_pairs(tmp_path):
     random = np.random.default_rng(6)
     answers = random.choice(["NOR", "BH", "NPC"], (15, 3))
     lines = [
-        said(f"exam {n}", "NOR", "NOR", str(answer), reviewer=f"expert {who}", task="nasal")
+        said(f"exam {n}", "NOR", "NOR", str(answer), reviewer=f"expert {who}", domain="nasal")
         for n, given in enumerate(answers)
         for who, answer in enumerate(given)
     ]
     pairs = [cohen_kappa_score(answers[:, a], answers[:, b]) for a, b in ((0, 1), (0, 2), (1, 2))]
     kappa = row(table_of(tmp_path, lines), "all", "kappa", "experts")
     assert kappa["estimate"] == pytest.approx(np.mean(pairs)) and (kappa["n"], kappa["cases"]) == (45, 15)
-
-
-def test_reviews_of_a_real_server_give_both_agreements(client, workspace, project, films, tmp_path):
-    push(client, workspace, films([(60, 80), (90, 70), (64, 64)]), project, reviews_per_case=2)
-    second = client.users.create(email=f"{project}@hospital.example", username=project, first_name="", last_name="")
-    for number, task in enumerate(tasks_of(client, project)):
-        prediction = task["predictions"][-1]
-        relabelled = copy.deepcopy(prediction["result"])
-        if number == 0:
-            next(item for item in relabelled if item["type"] == "brushlabels")["value"]["brushlabels"] = ["Effusion"]
-            next(item for item in relabelled if item["type"] == "choices")["value"]["choices"] = ["Effusion"]
-        for who, result in ((None, relabelled), (second.id, prediction["result"])):
-            by = {} if who is None else {"completed_by": who}
-            client.annotations.create(id=task["id"], result=result, parent_prediction=prediction["id"], lead_time=7.5, **by)
-    pull(client, workspace, project, tmp_path / "out")
-    reviews = read_reviews(tmp_path / "out" / "reviews.jsonl")
-    assert len(reviews) == 6 and {review.patient_id for review in reviews} == {f"study {n}" for n in range(3)}
-    table = agreement_table(reviews)
-    # Of six masks one was called an effusion: that place agrees with neither label.
-    assert row(table, "Mass", "iou")["estimate"] == pytest.approx(5 / 6) and row(table, "Effusion", "iou")["estimate"] == 0
-    assert row(table, "all", "iou", "experts")["estimate"] == pytest.approx(2 / 4)
-    assert row(table, "Mass", "acceptance")["estimate"] == pytest.approx(10 / 12)
-    assert row(table, "all", "seconds")["estimate"] == 7.5
-    kappa = row(table, "Effusion", "kappa", "experts")
-    assert (kappa["n"], kappa["estimate"]) == (3, 0)
 
 
 # --- files, command, runs -----------------------------------------------------------------------------
@@ -315,7 +285,7 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path):
     path = written(tmp_path, [good, old, lost, good | {"action": "acepted", "seconds": -3}])
     with path.open("a") as file:
         file.write('{"case_id": \n')
-    with pytest.raises(LabelStudioError) as error:
+    with pytest.raises(ReviewError) as error:
         read_reviews(path)
     said_so = str(error.value)
     for words in (
@@ -329,12 +299,22 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path):
         assert words in said_so, words
 
 
+def test_the_old_word_and_unknown_domains_are_told(tmp_path):
+    good = said("film 1", "Mass", "present", "present")
+    old = {"task" if key == "domain" else key: value for key, value in good.items()}
+    with pytest.raises(ReviewError, match=r'line 1, task = "cxr": is called "domain" now; pull again') as error:
+        read_reviews(written(tmp_path, [old]))
+    assert str(error.value).count("line 1") == 1, "one fault, not a missing key and an unknown one"
+    with pytest.raises(ReviewError, match=r'line 1, domain = "mri": is not known .*known: ct, cxr, nasal'):
+        read_reviews(written(tmp_path, [good | {"domain": "mri"}]))
+
+
 def test_masks_of_different_shapes_are_refused(tmp_path):
     (tmp_path / "masks").mkdir()
     for name, shape in (("a", (20, 30)), ("b", (30, 20))):
         write_mask(tmp_path / "masks" / f"{name}.png", np.ones(shape, bool))
     places = [{"box": [0, 0, 5, 5], "mask": f"masks/{name}.png"} for name in "ab"]
-    with pytest.raises(LabelStudioError, match=r"film 1: masks/a.png has shape \(20, 30\), masks/b.png \(30, 20\)"):
+    with pytest.raises(ReviewError, match=r"film 1: masks/a.png has shape \(20, 30\), masks/b.png \(30, 20\)"):
         table_of(tmp_path, [drawn("film 1", "Mass", "edited", *places)])
 
 
@@ -363,17 +343,17 @@ def test_runs_stand_beneath_the_training_whose_checkpoint_predicted(store, tmp_p
 
 def test_what_cannot_be_compared_says_what_to_do(store, tmp_path):
     alone = said("film 1", "Mass", None, "present", model_version=None)
-    with pytest.raises(LabelStudioError, match="nothing to compare"):
+    with pytest.raises(ReviewError, match="nothing to compare"):
         agree(written(tmp_path, [alone]), tracking_uri=store)
     both = [said("film 1", "Mass", "present", "present"), said("film 1", "Mass", "present", "present", model_version="other")]
     path = written(tmp_path, both)
-    with pytest.raises(LabelStudioError, match="--run_id is for one alone"):
+    with pytest.raises(ReviewError, match="--run_id is for one alone"):
         agree(path, run_id="1" * 32, tracking_uri=store)
-    with pytest.raises(LabelStudioError, match="no reviewed case was drawn at random"):
+    with pytest.raises(ReviewError, match="no reviewed case was drawn at random"):
         agree(path, only_random=True, tracking_uri=store)
     with pytest.raises(UserError, match="no run 1111"):
         agree(written(tmp_path, both[:1]), run_id="1" * 32, tracking_uri=store)
-    with pytest.raises(LabelStudioError, match="which MLflow no longer takes"):
+    with pytest.raises(ReviewError, match="which MLflow no longer takes"):
         agree(path, tracking_uri=str(tmp_path))
 
 

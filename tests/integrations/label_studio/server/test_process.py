@@ -20,7 +20,7 @@ from integrations.label_studio.workspace import Workspace
 from tests.integrations.conftest import free_port
 from tests.integrations.label_studio.test_round_trip import submit, tasks_of
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def command(monkeypatch, *arguments: str) -> int:
