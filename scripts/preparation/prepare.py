@@ -43,11 +43,11 @@ from scripts.datalists.datalist import Datalist, load_datalist, save_datalist
 from scripts.files.atomic import atomic_path, write_atomically, write_json_atomically
 from scripts.files.errors import UserError
 from scripts.files.rejected import RejectionLog
+from scripts.preparation.language_model import LanguageModelDecomposer
 from scripts.preparation.volume import MIN_SIZE, SPACING, WINDOW, PreparedVolume, prepare_volume
 from scripts.readers.volume import cut_anatomies, merge_labels, read_anatomies, read_volume
 from scripts.reports.by_anatomy.reports import decompose_report
 from scripts.reports.by_anatomy.table import AnatomyTable, read_label_table
-from scripts.reports.language_model import LanguageModelDecomposer
 
 SEGMENTER = "TotalSegmentator"
 SEGMENTER_TABLE = "totalsegmentator_v2"

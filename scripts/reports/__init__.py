@@ -12,4 +12,4 @@ from scripts.reports.phrases import judge_phrase as judge_phrase
 from scripts.reports.prompt_tables import read_prompts as read_prompts
 from scripts.reports.reading import read_report as read_report
 
-__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["by_anatomy", "exams", "language_model", "tokens"])
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules=["by_anatomy", "exams", "tokens"])

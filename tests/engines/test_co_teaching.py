@@ -9,7 +9,8 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scripts.engines import CoTeaching, VisionLanguageTrainer, new_partner
+from scripts.engines import VisionLanguageTrainer
+from scripts.engines.co_teaching import CoTeaching, new_partner
 from scripts.files.errors import UserError
 from scripts.handlers import CheckpointHandler
 from scripts.loading.dataset import EpochSampler

@@ -13,12 +13,12 @@ import pytest
 from scripts.datalists.datalist import check_datalist, load_datalist
 from scripts.files.errors import UserError
 from scripts.preparation import prepare as ct_preparation
+from scripts.preparation.language_model import LanguageModelDecomposer
 from scripts.preparation.prepare import prepare_datalist
 from scripts.preparation.volume import prepare_volume, read_prepared
 from scripts.readers.volume import read_volume
 from scripts.reports.by_anatomy.reports import decompose_report
 from scripts.reports.by_anatomy.table import AnatomyTable
-from scripts.reports.language_model import LanguageModelDecomposer
 from tests.small_language_model import write_language_model
 
 SHAPE = (24, 20, 12)

@@ -6,9 +6,9 @@ import logging
 import pytest
 import torch
 
+from scripts.preparation.language_model import LanguageModelDecomposer, UnusableAnswer, parse_answer
 from scripts.reports.by_anatomy.reports import decompose_report
 from scripts.reports.by_anatomy.table import AnatomyTable
-from scripts.reports.language_model import LanguageModelDecomposer, UnusableAnswer, parse_answer
 from scripts.reports.tokens.text_models import TextModelError
 from tests.small_language_model import write_language_model
 
