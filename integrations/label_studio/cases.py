@@ -21,8 +21,8 @@ from integrations.review.record import LEAST_CONFIDENT, RANDOM
 from scripts.cases.finding import Finding
 from scripts.datalists.datalist import Datalist
 from scripts.files.faults import MISSING, Fault, describe_faults
-from scripts.files.form import ErrorCollector
 from scripts.files.read_error import ReadError
+from scripts.files.validation import ErrorCollector
 
 RENDERING_THREADS = 4
 """Reading and writing of pictures lets other threads work."""

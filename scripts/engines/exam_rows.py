@@ -126,7 +126,7 @@ def view_of(finding: dict, told: Sequence[tuple[str, str | None]], regions: Sequ
 def localization_row(
     who: dict[str, str], finding: dict, found: PlacedFinding, probability: float, calibration: ExamCalibration, view: str = ""
 ) -> dict[str, Any]:
-    """How well a finding's heat map points at it on its image, in the form of `scripts.metrics.localization_summary`; `view`: see
+    """How well a finding's heat map points at it on its image, in the form of `scripts.metrics.summaries.localization`; `view`: see
     `view_of`.
 
     A finding that lies outside the part of its image that the network saw is missed: `seen` is False, pointing and contrast are 0.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.engines.exam_evaluator import encode_case, placed_findings
+from scripts.engines.evaluators.exam import encode_case, placed_findings
 from scripts.figures.exam_overlays import exam_picture
 from scripts.figures.localization import grid_figure
 from scripts.figures.volume_overlays import prepared_panel

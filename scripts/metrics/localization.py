@@ -1,7 +1,7 @@
 """How well a heat map points at a lesion: pure functions of one heat map [H, W] and one truth mask [H, W].
 
 The default protocol scores at the image's native resolution and leaves nothing out. NaN pixels of a heat map (a
-margin, or what the network never saw) count neither as predicted nor as truth. `scripts.metrics.published_afloc`
+margin, or what the network never saw) count neither as predicted nor as truth. `scripts.metrics.published.afloc`
 holds the published protocol.
 """
 

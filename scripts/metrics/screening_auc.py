@@ -5,7 +5,7 @@ from ignite.metrics import EpochMetric
 from torch import Tensor
 
 from scripts.metrics.embedding_geometry import image_and_text
-from scripts.metrics.screening_summary import MEASURES, screening_scores, screening_values
+from scripts.metrics.summaries.screening import MEASURES, screening_scores, screening_values
 
 
 class ScreeningAUC(EpochMetric):

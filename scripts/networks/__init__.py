@@ -1,11 +1,11 @@
 """Encoders and the vision-language networks."""
 
 from scripts.networks.afloc import AFLoc as AFLoc
-from scripts.networks.exam_classifier import ExamClassifier as ExamClassifier
-from scripts.networks.exam_classifier import ExamLabels as ExamLabels
-from scripts.networks.exam_classifier import ExamLogits as ExamLogits
-from scripts.networks.exam_classifier import layer_decay_groups as layer_decay_groups
-from scripts.networks.exam_encoder import ExamEncoder as ExamEncoder
+from scripts.networks.exams.classifier import ExamClassifier as ExamClassifier
+from scripts.networks.exams.classifier import ExamLabels as ExamLabels
+from scripts.networks.exams.classifier import ExamLogits as ExamLogits
+from scripts.networks.exams.classifier import layer_decay_groups as layer_decay_groups
+from scripts.networks.exams.encoder import ExamEncoder as ExamEncoder
 from scripts.networks.fvlm import FVLM as FVLM
 from scripts.networks.fvlm import AnatomyEmbeddings as AnatomyEmbeddings
 from scripts.networks.fvlm import AnatomyTexts as AnatomyTexts

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.exam_encoder import ExamEncoder, build_image_encoder, take_rows
-from scripts.networks.exam_pooling import GatedAttentionPooling
+from scripts.networks.exams.encoder import ExamEncoder, build_image_encoder, take_rows
+from scripts.networks.exams.pooling import GatedAttentionPooling
 from scripts.networks.fvlm import l2_normalize
 from scripts.networks.image_encoder import ImageEncoder
 from scripts.networks.pooled_text_encoder import PooledTextEncoder

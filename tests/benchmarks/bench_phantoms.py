@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from tqdm import tqdm
 
-from scripts.engines.image_evaluator import SIZE_LIMITS
+from scripts.engines.evaluators.image import SIZE_LIMITS
 from scripts.metrics.localization import cnr, iou_at_thresholds, min_max, pointing_game
 from scripts.networks import ImageEncoder
 from scripts.phantoms.cxr.case import make_case

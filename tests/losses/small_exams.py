@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks import ExamEmbeddings, ExamTexts
-from scripts.networks.exam_pooling import GatedAttentionPooling
+from scripts.networks.exams.pooling import GatedAttentionPooling
 from scripts.networks.fvlm import l2_normalize
 
 PATCHES, WIDTH = 3, 5

@@ -7,7 +7,7 @@ import torch
 
 from scripts.losses import NasVLMLoss
 from scripts.networks import ExamEncoder, ImageEncoder, NasVLM, PooledTextEncoder
-from scripts.networks.exam_pooling import GatedAttentionPooling
+from scripts.networks.exams.pooling import GatedAttentionPooling
 from tests.small_nasvlm import SENTENCES, SIZE, new_batch, new_image_encoder, new_network, write_text_model
 
 KINDS = [("resnet", "sentences"), ("resnet", "words"), ("vit", "sentences")]

@@ -6,7 +6,7 @@ from typing import Any
 from label_studio_sdk.label_interface import LabelInterface
 
 from integrations.label_studio.answers.results import MIN_POLYGON, is_region
-from scripts.files.form import is_number
+from scripts.cases.values import is_number
 
 SLACK = 0.01
 """Percent of the picture's side by which geometry may leave it: boxes scaled from another size carry rounding."""

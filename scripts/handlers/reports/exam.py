@@ -11,10 +11,10 @@ from scripts.files.text_table import text_table
 from scripts.handlers.reports.report import Gallery, Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.metrics.bootstrap import patient_interval
-from scripts.metrics.classification_summary import summarize_labels
 from scripts.metrics.exam_retrieval import summarize_retrieval
-from scripts.metrics.localization_summary import summarize_phrases
-from scripts.metrics.screening_summary import confusion_matrix, screening_values, summarize_screening
+from scripts.metrics.summaries.classification import summarize_labels
+from scripts.metrics.summaries.localization import summarize_phrases
+from scripts.metrics.summaries.screening import confusion_matrix, screening_values, summarize_screening
 
 
 class ExamReport(Report):

@@ -14,7 +14,7 @@ from scripts.handlers.reports.tables import cell
 from scripts.inferers.exam_class_calibration import ExamClassCalibration
 from scripts.loading.exam_classes import ScreeningTask
 from scripts.metrics.probability_calibration import Reliability, expected_calibration_error, reliability
-from scripts.metrics.screening_summary import confusion_matrix, screening_values, summarize_screening
+from scripts.metrics.summaries.screening import confusion_matrix, screening_values, summarize_screening
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from scripts.handlers.reports.report import Gallery, Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.phrase_grounder import GroundedPhrase
 from scripts.kinds.image import finding_mask
-from scripts.metrics.classification_summary import summarize_labels
-from scripts.metrics.localization_summary import summarize_phrases
+from scripts.metrics.summaries.classification import summarize_labels
+from scripts.metrics.summaries.localization import summarize_phrases
 from scripts.readers.film import read_film
 
 

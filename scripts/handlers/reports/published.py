@@ -7,7 +7,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
-from scripts.metrics.published_afloc import evaluate_as_published, published_truth
+from scripts.metrics.published.afloc import evaluate_as_published, published_truth
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ class PublishedAFLocReport:
     """Score findings with boxes by the published protocol and write its tables.
 
     Raw heat maps in letterboxed space, a margin of 14 px, boxes transferred with its rounding, overlapping boxes that fall out, its
-    bootstrap over rows: see `scripts.metrics.published_afloc`. For numbers to compare with the paper's; `ImageReport` is
+    bootstrap over rows: see `scripts.metrics.published.afloc`. For numbers to compare with the paper's; `ImageReport` is
     what to trust.
 
     Args:

@@ -12,8 +12,8 @@ from scripts.files.text_table import text_table
 from scripts.handlers.reports.report import Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.volume_calibration import VolumeCalibration
-from scripts.metrics.classification_summary import MEASURES, summarize_labels
-from scripts.metrics.published_fvlm import published_scores
+from scripts.metrics.published.fvlm import published_scores
+from scripts.metrics.summaries.classification import MEASURES, summarize_labels
 
 logger = logging.getLogger(__name__)
 

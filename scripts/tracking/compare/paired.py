@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scripts.metrics.bootstrap import Statistic, by_finding, macro, paired_bootstrap, weighted_auc, weighted_mean
-from scripts.metrics.localization_summary import MEASURES as PLACE_MEASURES
-from scripts.metrics.screening_summary import MEASURES as SCREENING_MEASURES
-from scripts.metrics.screening_summary import screening_scores, screening_values
+from scripts.metrics.summaries.localization import MEASURES as PLACE_MEASURES
+from scripts.metrics.summaries.screening import MEASURES as SCREENING_MEASURES
+from scripts.metrics.summaries.screening import screening_scores, screening_values
 
 _IDENTITY = ("case_id", "patient_id", "kind", "label", "anatomy", "text", "image_index")
 _TRUTH = ("truth", "area_fraction")

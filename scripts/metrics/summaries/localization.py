@@ -14,7 +14,7 @@ def summarize_phrases(rows: pd.DataFrame, seed: int = 0) -> dict[str, Any]:
     """Localization and false regions, all with 95% intervals over patients.
 
     Args:
-        rows: one line a (film, phrase), as `scripts.engines.image_evaluator.phrase_row` writes them.
+        rows: one line a (film, phrase), as `scripts.engines.evaluators.image.phrase_row` writes them.
         seed: of the bootstrap.
 
     Returns:

@@ -1,6 +1,6 @@
 """fVLM's published evaluation, as it is: thresholds chosen on the very cases that they are judged by.
 
-For numbers to compare with the paper's; `scripts.metrics.classification_summary` is what to trust.
+For numbers to compare with the paper's; `scripts.metrics.summaries.classification` is what to trust.
 """
 
 from typing import NamedTuple

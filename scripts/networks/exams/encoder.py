@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
-from scripts.networks.exam_pooling import GatedAttentionPooling
+from scripts.networks.exams.pooling import GatedAttentionPooling
 from scripts.networks.fvlm import l2_normalize
 from scripts.networks.image_encoder import ImageEncoder
 from scripts.networks.vision_transformer import VisionTransformer

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from scripts.metrics.bootstrap import bootstrap_interval, weighted_auc
-from scripts.metrics.classification_summary import MEASURES, summarize_labels
-from scripts.metrics.published_fvlm import published_scores
+from scripts.metrics.published.fvlm import published_scores
+from scripts.metrics.summaries.classification import MEASURES, summarize_labels
 
 
 def labels(label, truths, probabilities):

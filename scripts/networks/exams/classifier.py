@@ -9,7 +9,7 @@ import torch
 from monai.optimizers import generate_param_groups
 from torch import Tensor, nn
 
-from scripts.networks.exam_encoder import ExamEncoder, take_rows
+from scripts.networks.exams.encoder import ExamEncoder, take_rows
 from scripts.networks.fvlm import l2_normalize
 
 # Where a parameter of an image encoder stands: the stem is 0, a ResNet's stages and a ViT's blocks count from 1.

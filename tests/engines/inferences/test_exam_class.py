@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scripts.engines import ExamClassEvaluator, ExamClassInference
-from scripts.engines.exam_class_inference import deciding_images
+from scripts.engines.inferences.exam_class import deciding_images
 from scripts.files.errors import UserError
 from scripts.inferers import ExamClassCalibration
 from scripts.loading.dataset import PassThroughCollate

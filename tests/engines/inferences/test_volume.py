@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.engines.volume_inference import VolumeInference, key_slice, located
+from scripts.engines.inferences.volume import VolumeInference, key_slice, located
 from scripts.inferers.anatomy_classifier import AnatomyAnswer, Evidence
 from scripts.inferers.volume_calibration import VolumeCalibration
 from scripts.preparation.volume import prepare_volume

@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from scripts.metrics.localization_summary import MEASURES, summarize_phrases
+from scripts.metrics.summaries.localization import MEASURES, summarize_phrases
 
 
 def found(patient, label, value, size="small", tags="", probability=0.9, regions=1):

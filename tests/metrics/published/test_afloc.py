@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scripts.metrics.localization import iou_at_thresholds, min_max
-from scripts.metrics.published_afloc import (
+from scripts.metrics.published.afloc import (
     THRESHOLDS,
     evaluate_as_published,
     published_box_transfer,

@@ -8,7 +8,7 @@ import torch
 
 from scripts.cases.domain import Domain, read_domain
 from scripts.engines.case_engine import CaseEngine
-from scripts.engines.exam_evaluator import encode_case, native_heat
+from scripts.engines.evaluators.exam import encode_case, native_heat
 from scripts.engines.exam_rows import finding_regions
 from scripts.inferers.exam_calibration import ExamCalibration
 from scripts.inferers.exam_prompt_classifier import ExamPromptClassifier

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from scripts.metrics.screening_summary import (
+from scripts.metrics.summaries.screening import (
     MEASURES,
     confusion_matrix,
     screening_scores,

@@ -1,0 +1,1 @@
+"""Evaluators, one a kind of case."""

@@ -1,0 +1,1 @@
+"""Inferences, one a kind of case."""

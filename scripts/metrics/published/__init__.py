@@ -1,0 +1,1 @@
+"""Figures as the published codes compute them."""

@@ -1,0 +1,1 @@
+"""Encoders and classifier of exams."""
