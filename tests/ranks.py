@@ -6,10 +6,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-# Imported once in the process that ranks are forked from, which has run nothing yet.
-PRELOADED = ["torch.distributed", "monai.bundle", "scripts.engines", "scripts.handlers", "scripts.losses", "scripts.networks"]
-PRELOADED += ["scripts.tracking", "scripts.weights", "scripts.figures", "scripts.metrics", "tests.bundles.commands"]
-
 
 def run_ranks(work: Callable[..., Any], *arguments: Any, ranks: int = 2) -> list[Any]:
     """What `work(rank, *arguments)` returns on each rank.
@@ -19,8 +15,8 @@ def run_ranks(work: Callable[..., Any], *arguments: Any, ranks: int = 2) -> list
     Raises:
         RuntimeError: a rank raised or died; the others are ended.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    # A fork of a process that has imported PyTorch holds its threads' locks, and may wait on them for ever.
+    context = get_context("spawn")
     pipes, processes = [], []
     for rank in range(ranks):
         here, there = context.Pipe(duplex=False)

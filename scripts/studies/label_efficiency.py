@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ class LabelEfficiency:
             self.folder,
             "label efficiency",
             self.arguments.get("tracking_uri"),
-            params={"plan": asdict(plan), **self.arguments},
+            params={"plan": plan.model_dump(), **self.arguments},
             resume=run_id.is_file(),
         )
         self.runs = BundleRuns(self.folder, {**self.arguments, "parent_run": str(run_id)}, threads)

@@ -40,13 +40,14 @@ def write_domain(folder: Path) -> Path:
 
 
 def write_photographs(folder: Path, counts: dict[str, int], seed: int = 1) -> Path:
-    """Photographs below `folder`, and the table of their reports, labels and splits, which is given back."""
+    """Photographs below `folder`, and the table of their reports, labels and splits, given back; findings.json has boxes."""
     random = np.random.default_rng(seed)
     rows, columns = np.indices((SIDE, SIDE + 24))
     dish = np.hypot(rows - SIDE / 2, columns - SIDE / 2 - 12) <= SIDE / 2 - 4
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "photographs").mkdir(parents=True)
-    table = []
+    table: list[dict] = []
+    findings: dict[str, list[dict]] = {}
     for split, count in counts.items():
         for number in range(count):
             name = f"{split}-{number}"
@@ -56,10 +57,13 @@ def write_photographs(folder: Path, counts: dict[str, int], seed: int = 1) -> Pa
             for finding in (finding for finding, there in shown.items() if there):
                 y, x = random.integers(SIDE // 3, 2 * SIDE // 3, 2)
                 frame[np.hypot(rows - y, columns - x - 12) <= 9] = FINDINGS[finding]
+                box = [int(x) + 3, int(y) - 9, 19, 19]
+                findings.setdefault(name, []).append({"label": finding, "text": f"{finding.lower()} in the dish", "boxes": [box]})
             cv2.imwrite(str(folder / "photographs" / f"{name}.png"), frame[..., ::-1])
             told = [f"{finding} in the dish." if there else f"No {finding.lower()}." for finding, there in shown.items()]
             row = {"study": name, "patient": name, "file": f"{name}.png", "report": " ".join(told), "split": split}
             table.append(row | shown)
+    (folder / "findings.json").write_text(json.dumps(findings))
     with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]))
         writer.writeheader()

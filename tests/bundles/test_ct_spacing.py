@@ -39,7 +39,7 @@ def test_training_records_the_spacing_of_its_volumes(dataset):
 def test_other_volumes_than_those_trained_on_are_refused(dataset, trained):
     network = FVLM(VolumeEncoder((8, 8, 8), (8, 8, 8), 8, 8, 1, 1, []), PooledTextEncoder(BERT, embedding_size=4), ["lung"])
     told = {"volume_size": [112, 256, 352], "max_tokens": 384} | ({"spacing": trained} if trained else {})
-    state = {"network": network.state_dict(), "preprocessing": told, **network.architecture}
+    state = {"network": network.state_dict(), "network_class": "FVLM", "preprocessing": told, **network.architecture}
     torch.save(state, dataset / "model.pt")
     options = {"dataset_dir": str(dataset), "checkpoint": str(dataset / "model.pt")}
     for config, more in (("evaluate", {}), ("inference", {"spacing": [5, 5, 6]})):

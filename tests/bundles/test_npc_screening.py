@@ -33,7 +33,8 @@ def start(tmp_path_factory):
     """A pretrained checkpoint, as far as its form goes."""
     folder = tmp_path_factory.mktemp("pretrained")
     network = new_network(write_text_model(folder / "text_model"))
-    state = {"network": network.state_dict(), "preprocessing": {"image_size": 64}, **network.architecture}
+    about = {"network_class": "NasVLM", "preprocessing": {"image_size": 64}}
+    state = {"network": network.state_dict(), **about, **network.architecture}
     torch.save(state, folder / "checkpoint_last.pt")
     return folder / "checkpoint_last.pt"
 
@@ -168,7 +169,8 @@ def test_classes_may_begin_as_their_signs(exams, start, tmp_path):
 def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
     network = ExamClassifier(load_network("NasVLM", start).exam_encoder, ["NOR", "BH", "NPC"])
     facts = {"image_size": 64, "held_out": ["centre A"]}
-    torch.save({"network": network.state_dict(), "preprocessing": facts, **network.architecture}, tmp_path / "model.pt")
+    about = {"network_class": type(network).__name__, "preprocessing": facts}
+    torch.save({"network": network.state_dict(), **about, **network.architecture}, tmp_path / "model.pt")
     parser = ConfigParser()
     parser.read_config([SCREENING.folder / "configs" / f"{name}.json" for name in ("evaluate", "phantom")])
     parser.update({"image_size": 64, "checkpoint": str(tmp_path / "model.pt"), "dataset_dir": str(exams)})

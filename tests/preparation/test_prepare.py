@@ -23,7 +23,7 @@ from tests.small_language_model import write_language_model
 
 SHAPE = (24, 20, 12)
 AFFINE = np.diag([-2.0, 2.0, 4.0, 1.0])  # LAS, so that preparing turns it
-OPTIONS = {"spacing": (2.0, 2.0, 4.0), "smallest": (14, 20, 24), "workers": 1}
+OPTIONS = {"spacing": (2.0, 2.0, 4.0), "min_size": (14, 20, 24), "workers": 1}
 REPORT = "FINDINGS: Heart size is normal. There is a nodule in the right lung. IMPRESSION: Lung nodule."
 
 
@@ -93,7 +93,7 @@ def test_records_files_and_what_is_told(raw, tmp_path, caplog):
     anatomies = np.zeros(SHAPE, np.uint8)
     for label, value in ((11, 1), (51, 2), (15, 3)):
         anatomies[labels() == label] = value
-    wanted = prepare_volume(read_volume(source["image"]), anatomies, OPTIONS["spacing"], OPTIONS["smallest"])
+    wanted = prepare_volume(read_volume(source["image"]), anatomies, OPTIONS["spacing"], OPTIONS["min_size"])
     found = read_prepared(first["image"], first["anatomy_mask"])
     assert np.array_equal(found.image, wanted.image) and np.array_equal(found.mask, wanted.mask)
     assert set(np.unique(read_prepared(second["image"], second["anatomy_mask"]).mask)) == {0, 1, 3}
@@ -323,7 +323,7 @@ def test_real_volumes_with_totalsegmentators_masks(shared_data, tmp_path):
         }
         for name in ("tsA_torso", "tsA_torso_sm")
     ]
-    options = {"spacing": (3.0, 3.0, 3.0), "smallest": (16, 32, 32), "workers": 1}
+    options = {"spacing": (3.0, 3.0, 3.0), "min_size": (16, 32, 32), "workers": 1}
     path = prepare_datalist(write(tmp_path, test=records), tmp_path / "out", anatomies="wide", **options)
     names = AnatomyTable.load("wide", "ct").names
     for record in load_datalist(path).split("test"):

@@ -95,7 +95,7 @@ def test_server_away_at_the_start_then_back(server, tmp_path, caplog):
     first = []
     train(tracker, 50, on_iteration=lambda: first or first.append(time.monotonic() - began))
     assert first[0] < 5 and "cannot be written to" in caplog.text and "ConnectionError" in caplog.text
-    assert "tracking_sender" in caplog.text and tracker.run_id.startswith("unsent-")
+    assert "scripts.tracking.sender" in caplog.text and tracker.run_id.startswith("unsent-")
     note = tmp_path / "note.txt"
     note.write_text("late")
     tracker.log_artifact(note)

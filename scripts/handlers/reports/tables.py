@@ -18,10 +18,10 @@ def cell(interval: dict[str, float] | None) -> str:
 
 
 def without_nan(value: Any) -> Any:
-    """What is not defined (an AUC of cases that all show the finding) is null in JSON, which has no NaN."""
+    """What is not defined (an AUC of cases all alike, a CNR where nothing varies) is null in JSON, which has no NaN."""
     if isinstance(value, dict):
         return {key: without_nan(part) for key, part in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from label_studio_sdk.core.api_error import ApiError
 from integrations.label_studio import push as pushing
 from integrations.label_studio.client import ServerGone, connect
 from integrations.label_studio.errors import LabelStudioError
+from integrations.label_studio.pages.image import ImagePage
 from integrations.label_studio.push import push
 from integrations.label_studio.server.process import start, stop
 from integrations.label_studio.workspace import Workspace
@@ -203,7 +204,7 @@ def test_no_server_there_is_told(workspace):
 
 def test_a_wrong_configuration_is_told_with_the_servers_reason(client, workspace, project, films, monkeypatch):
     monkeypatch.setattr(pushing, "_check", lambda *_: None)
-    monkeypatch.setattr(pushing, "configuration", lambda *_: '<View><BrushLabels name="masks" toName="nothing"/></View>')
+    monkeypatch.setattr(ImagePage, "configuration", lambda *_: '<View><BrushLabels name="masks" toName="nothing"/></View>')
     with pytest.raises(LabelStudioError, match=r"refused \(400\).*nothing"):
         push(client, workspace, films(SIZES), project)
 
