@@ -1,12 +1,14 @@
 """Heat maps of the same few findings while a training goes on: does the network learn where to look?"""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
 
+from scripts.cases.domain import Domain, read_domain
 from scripts.engines.evaluators.exam import encode_case, placed_findings
 from scripts.figures.exam_overlays import exam_picture
 from scripts.figures.localization import grid_figure
@@ -18,7 +20,6 @@ from scripts.inferers.phrase_localizer import PhraseLocalizer
 from scripts.kinds import exam, image
 from scripts.loading.dataset import CaseDataset, split_rejected
 from scripts.loading.image_batches import ImageRecordCollate
-from scripts.readers.film import read_film
 from scripts.reports.by_anatomy.prompts import FindingPrompts
 from scripts.tracking.recorder import MLflowTracker
 
@@ -63,6 +64,7 @@ class FilmMaps:
         records: of the datalist, such as those of validation.
         transform: loads and letterboxes a record's film.
         localizer: makes a localizer of the network that is trained.
+        domain: what the images are.
         most: films at most.
     """
 
@@ -71,10 +73,12 @@ class FilmMaps:
         records: Sequence[dict[str, Any]],
         transform: Callable[[dict], dict],
         localizer: Callable[[], PhraseLocalizer],
+        domain: str | Path | Domain,
         most: int = MAX_PANELS,
     ) -> None:
         self.films = _first(records, transform, lambda record: any(map(image.has_place, record.get("findings", ()))), most)
         self.localizer = localizer
+        self.domain = read_domain(domain)
 
     def __call__(self, device: torch.device) -> list[dict[str, Any]]:
         batch = ImageRecordCollate()(_read(self.films))
@@ -86,7 +90,7 @@ class FilmMaps:
         panels = []
         for number, (record, finding) in enumerate(zip(batch["records"], findings, strict=True)):
             _, (heat,) = phrase_maps(localizer, films.film(number), batch["letterboxes"][number], [finding["text"]])
-            panels.append(_film_panel(record, finding, heat))
+            panels.append(_film_panel(image.picture(record["image"], self.domain), finding, heat))
         return panels
 
 
@@ -177,13 +181,12 @@ def _read(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [cases[index] for index in range(len(cases))]  # a `CaseDataset` has no end: its index counts epochs on
 
 
-def _film_panel(record: dict[str, Any], finding: dict[str, Any], heat: np.ndarray) -> dict[str, Any]:
-    film = read_film(record["image"])
+def _film_panel(film: np.ndarray, finding: dict[str, Any], heat: np.ndarray) -> dict[str, Any]:
     return {
         "film": film,
         "heat": heat,
         "boxes": finding.get("boxes", []),
-        "mask": image.finding_mask(finding, film.shape) if finding.get("mask") else None,
+        "mask": image.finding_mask(finding, film.shape[:2]) if finding.get("mask") else None,
         "regions": [],
         "title": finding["text"],
     }

@@ -62,7 +62,7 @@ def test_the_same_films_each_epoch_as_the_network_changes(records, tmp_path):
 
     trainer = Engine(step)
     trainer.state.device = torch.device("cpu")
-    TrainingHeatMaps(FilmMaps(records, reading(), localizer, most=3), figures).attach(trainer)
+    TrainingHeatMaps(FilmMaps(records, reading(), localizer, "cxr", most=3), figures).attach(trainer)
     trainer.run([0, 1], max_epochs=2)
     first, second = figures
     # The film without a place and the torn one are passed over, the fifth is one too many.
@@ -74,7 +74,7 @@ def test_the_same_films_each_epoch_as_the_network_changes(records, tmp_path):
 def test_nothing_is_drawn_without_a_located_finding(records):
     figures, trainer = Figures(), Engine(lambda engine, batch: None)
     trainer.state.device = torch.device("cpu")
-    TrainingHeatMaps(FilmMaps(records[:1], reading(), None), figures).attach(trainer)
+    TrainingHeatMaps(FilmMaps(records[:1], reading(), None, "cxr"), figures).attach(trainer)
     trainer.run([0])
     assert not figures
 

@@ -1,19 +1,20 @@
 """Tables, figures and metrics of a localization evaluation."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from scripts.cases.domain import Domain, read_domain
 from scripts.files.text_table import text_table
 from scripts.handlers.reports.report import Gallery, Report, Results
 from scripts.handlers.reports.tables import cell
 from scripts.inferers.phrase_grounder import GroundedPhrase
-from scripts.kinds.image import finding_mask
+from scripts.kinds.image import finding_mask, picture
 from scripts.metrics.summaries.classification import summarize_labels
 from scripts.metrics.summaries.localization import summarize_phrases
-from scripts.readers.film import read_film
 
 
 class ImageReport(Report):
@@ -23,13 +24,15 @@ class ImageReport(Report):
     intervals over patients), overlays.png (films with truth, heat map and regions).
 
     Args:
+        domain: what the images are.
         label_thresholds: probability from which a label counts as present.
         pictures: number of findings drawn.
         frame: of `Report`.
     """
 
-    def __init__(self, label_thresholds: dict[str, float], pictures: int = 12, **frame: Any) -> None:
+    def __init__(self, domain: str | Path | Domain, label_thresholds: dict[str, float], pictures: int = 12, **frame: Any) -> None:
         super().__init__(**frame)
+        self.domain = read_domain(domain)
         self.label_thresholds = label_thresholds
         self.pictures = pictures
 
@@ -42,8 +45,8 @@ class ImageReport(Report):
         for record, queries, answers in output["answers"]:
             for query, answer in zip(queries, answers, strict=True):
                 if query.finding is not None:
-                    picture = partial(_picture, record["image"], record["findings"][query.finding], answer)
-                    self.gallery.add(query.label, picture)
+                    drawing = partial(_picture, record["image"], self.domain, record["findings"][query.finding], answer)
+                    self.gallery.add(query.label, drawing)
 
     def results(self) -> Results:
         names = {"per_case": "phrases", "per_label": "labels"}
@@ -88,13 +91,13 @@ def describe(summary: dict[str, Any]) -> str:
     return "\n".join([*lines, *([text_table(["", "cases", "", "accuracy"], rows)] if rows else [])])
 
 
-def _picture(image: str, finding: dict[str, Any], answer: GroundedPhrase) -> dict[str, Any]:
-    film = read_film(image)
+def _picture(image: str, domain: Domain, finding: dict[str, Any], answer: GroundedPhrase) -> dict[str, Any]:
+    film = picture(image, domain)
     return {
         "film": film,
         "heat": answer.heat,
         "boxes": finding.get("boxes", []),
-        "mask": finding_mask(finding, film.shape) if finding.get("mask") else None,
+        "mask": finding_mask(finding, film.shape[:2]) if finding.get("mask") else None,
         "regions": answer.regions,
         "title": answer.text if np.isnan(answer.probability) else f"{answer.text} (p {answer.probability:.2f})",
     }
