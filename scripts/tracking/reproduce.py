@@ -22,6 +22,7 @@ from scripts.files.errors import UserError
 from scripts.files.text_table import text_table
 from scripts.tracking import facts
 from scripts.tracking.models import run_of
+from scripts.tracking.moved import moved_names
 from scripts.tracking.sender import unsent_id
 
 BLANK = "***"
@@ -76,6 +77,12 @@ class Record:
         self.config: dict[str, Any] = yaml.safe_load(text)
         if "tracker" not in self.config:
             raise UserError(f"run {run_id} cannot be run again: its config has no tracker, so it was no run of a bundle")
+        moved = moved_names(self.config)
+        if moved:
+            told = ", ".join(f"{old} ({f'now {new}' if new else 'no more'})" for old, new in moved.items())
+            raise UserError(
+                f"run {run_id} cannot be run again: its config names {told}; check out its revision, see its tag git.commit"
+            )
 
     def differences(self) -> list[Difference]:
         """What is not as the record says: code, packages, machine, data, and files that are gone."""

@@ -181,7 +181,7 @@ def test_an_evaluation_holds_out_what_the_training_did(exams, start, tmp_path):
     parser.parse(reset=True)
     with pytest.raises(RuntimeError) as caught:
         parser.get_parsed_content("network_def")
-    assert "held_out_sites must be a list of centres, got 'centre A'" in str(caught.value) + str(caught.value.__cause__)
+    assert "held_out_sites must be a list of sites, got 'centre A'" in str(caught.value) + str(caught.value.__cause__)
 
 
 def test_a_pretraining_that_saw_a_held_out_centre_is_no_start(exams, start, tmp_path):
