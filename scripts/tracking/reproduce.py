@@ -80,9 +80,7 @@ class Record:
         moved = moved_names(self.config)
         if moved:
             told = ", ".join(f"{old} ({f'now {new}' if new else 'no more'})" for old, new in moved.items())
-            raise UserError(
-                f"run {run_id} cannot be run again: its config names {told}; check out its revision, see its tag git.commit"
-            )
+            raise UserError(f"run {run_id} cannot be run again: its config names {told}; check out its git.revision")
 
     def differences(self) -> list[Difference]:
         """What is not as the record says: code, packages, machine, data, and files that are gone."""
