@@ -45,7 +45,7 @@ demo-install: $(READY)
 
 demo-cxr: FILMS := --dataset_dir data/phantoms/demo_cxr --checkpoint $(CXR)/models/phantom/model.pt
 demo-cxr: demo-install
-	$(call say,Chest films (1 minute): ask one film for three findings$(,) then judge the weights that ship on 100 films that they never saw)
+	$(call say,Chest films (2 minutes): ask one film for three findings$(,) then judge the weights that ship on 100 films that they never saw)
 	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_cxr --training 0 --validation 0 --test 100
 	$(call run,cxr_localization,inference) $(FILMS) --films data/phantoms/demo_cxr/films/film-1-200000.png \
 		--output_dir $(CXR)/runs/demo_inference
@@ -55,7 +55,7 @@ demo-cxr: demo-install
 
 demo-nasal: EXAMS := --dataset_dir data/phantoms/demo_nasal
 demo-nasal: demo-install
-	$(call say,Nasal exams (1 minute): find and classify findings by sentences$(,) then screen the same exams for carcinoma)
+	$(call say,Nasal exams (2 minutes): find and classify findings by sentences$(,) then screen the same exams for carcinoma)
 	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_nasal --training 0 --validation 0 --test 40
 	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_exams --training 0 --validation 0 --test 6 --seed 2
 	$(call run,nasal_pretraining,inference) --exams data/phantoms/demo_exams/datalist.json \
@@ -92,7 +92,7 @@ demo-review: $(READY)
 # minutes; classification is learned in that time, localization takes the hour of the shipped weights.
 SMALL_FILMS := --dataset_dir data/phantoms/demo_films --film_size 96
 demo-learn: $(READY)
-	$(call say,One training from scratch (5 minutes): 2$(,)000 small films and their reports$(,) no label; then zero-shot AUC on 100 other films)
+	$(call say,One training from scratch (12 minutes): 2$(,)000 small films and their reports$(,) no label; then zero-shot AUC on 100 other films)
 	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_films --training 2000 --validation 100 --test 100
 	$(call run,cxr_localization,train) $(SMALL_FILMS) --input_size 96 --max_epochs 10 --val_interval 5 \
 		--output_dir $(CXR)/runs/demo_train --run_name demo_train
