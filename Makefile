@@ -35,7 +35,7 @@ demo: demo-ask demo-review demo-learn  ## Every bundle asked with the weights th
 	@echo "Runs:        mlflow/serve.sh, then http://127.0.0.1:5000"
 	@$(REVIEW) serve --background $(REVIEW_DATA) --port $(REVIEW_PORT)
 	@echo "It stays until: $(BIN)/python -m integrations.label_studio stop $(REVIEW_DATA)"
-	@echo "More trainings, about twenty minutes: make demo-train"
+	@echo "More trainings: make demo-train"
 
 demo-ask: demo-cxr demo-nasal demo-ct
 
@@ -92,18 +92,18 @@ demo-review: $(READY)
 # minutes; classification is learned in that time, localization takes the hour of the shipped weights.
 SMALL_FILMS := --dataset_dir data/phantoms/demo_films --film_size 96
 demo-learn: $(READY)
-	$(call say,One training from scratch (12 minutes): 2$(,)000 small films and their reports$(,) no label; then zero-shot AUC on 100 other films)
+	$(call say,One training from scratch (13 minutes): 2$(,)000 small films and their reports$(,) no label; then zero-shot AUC on 100 other films)
 	$(BIN)/python -m scripts phantoms cxr --output data/phantoms/demo_films --training 2000 --validation 100 --test 100
 	$(call run,cxr_localization,train) $(SMALL_FILMS) --input_size 96 --max_epochs 10 --val_interval 5 \
 		--output_dir $(CXR)/runs/demo_train --run_name demo_train
 	$(call run,cxr_localization,evaluate) $(SMALL_FILMS) --checkpoint $(CXR)/runs/demo_train/checkpoint_last.pt \
 		--output_dir $(CXR)/runs/demo_learned --run_name demo_learned --parent_run $(CXR)/runs/demo_train
 
-demo-train: demo-train-ct demo-train-nasal demo-train-npc  ## Short trainings of the other bundles, about twenty minutes
+demo-train: demo-train-ct demo-train-nasal demo-train-npc  ## Short trainings of the other bundles
 
 demo-train-ct: VOLUMES := --dataset_dir data/phantoms/demo_ct_train
 demo-train-ct: $(READY)
-	$(call say,CT volumes (8 minutes): 200 volumes drawn and prepared$(,) ten epochs from scratch$(,) macro AUC of validation in MLflow)
+	$(call say,CT volumes: 200 volumes drawn and prepared$(,) ten epochs from scratch$(,) macro AUC of validation in MLflow)
 	$(BIN)/python -m scripts phantoms ct --output data/phantoms/demo_ct_train_raw --training 200 --validation 25 --test 25
 	$(BIN)/python -m scripts preprocess-ct data/phantoms/demo_ct_train_raw/datalist.json --output data/phantoms/demo_ct_train \
 		--anatomies wide --spacing 5,5,6 --min_size 88,56,64
@@ -111,7 +111,7 @@ demo-train-ct: $(READY)
 
 demo-train-nasal: EXAMS := --dataset_dir data/phantoms/demo_nasal_train
 demo-train-nasal: $(READY)
-	$(call say,Nasal exams (8 minutes): 600 exams and their reports$(,) eight epochs from scratch; then retrieval and localization on 60 others)
+	$(call say,Nasal exams: 600 exams and their reports$(,) eight epochs from scratch; then retrieval and localization on 60 others)
 	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_nasal_train --training 600 --validation 60 --test 60
 	$(call run,nasal_pretraining,train) $(EXAMS) --output_dir $(NASAL)/runs/demo_train --run_name demo_train
 	$(call run,nasal_pretraining,evaluate) $(EXAMS) --checkpoint $(NASAL)/runs/demo_train/checkpoint_last.pt \
@@ -119,7 +119,7 @@ demo-train-nasal: $(READY)
 
 demo-train-npc: STUDY := $(NPC)/configs/label_efficiency
 demo-train-npc: $(READY)
-	$(call say,Screening (2 minutes): what the pretraining that ships is worth in labels$(,) a small version of the study in $(NPC)/docs/results.md)
+	$(call say,Screening: what the pretraining that ships is worth in labels$(,) a small version of the study in $(NPC)/docs/results.md)
 	$(BIN)/python -m scripts phantoms nasal --output data/phantoms/demo_study --training 150 --validation 30 --test 60
 	rm -rf $(NPC)/runs/demo_study
 	$(BIN)/python -m scripts label-efficiency $(STUDY).json,$(STUDY)_phantom.json,$(STUDY)_demo.json \

@@ -86,11 +86,6 @@ class Domain(BaseModel):
         """What documents call it: the name of a domain that ships, else the path of its folder."""
         return self.name if self.folder.parent == DOMAINS else str(self.folder)
 
-    @property
-    def channels(self) -> int:
-        """Channels of an image: 1 or 3."""
-        return {"grey": 1, "rgb": 3}[self.colour]
-
     def phrase_for(self, label: str) -> str:
         """The phrase that stands for a label which comes without one."""
         return self.phrase.format(label=label)
@@ -126,6 +121,7 @@ class Domain(BaseModel):
         return self.folder / (next(iter(files.values())) if name is None else files[name])
 
 
+@functools.cache
 def known_domains() -> tuple[str, ...]:
     """Names of the domains that ship."""
     return tuple(sorted(file.parent.name for file in DOMAINS.glob("*/domain.json")))
@@ -137,17 +133,19 @@ def read_domain(name: "str | Path | Domain") -> Domain:
     Raises:
         DomainError: no such domain (the known ones are listed), or a faulty `domain.json`, all faults at once.
     """
-    return name if isinstance(name, Domain) else _read(str(name))
+    if isinstance(name, Domain):
+        return name
+    folder = DOMAINS / name if str(name) in known_domains() else Path(name).resolve()
+    # Nothing is no name: it would be the folder in which the command was given.
+    if not str(name).strip() or not (folder / "domain.json").is_file():
+        known = ", ".join(known_domains())
+        raise DomainError(f"unknown domain '{name}'; known: {known}; or give the folder of your own, with a domain.json")
+    return _read(folder)
 
 
 @functools.lru_cache(maxsize=64)
-def _read(name_or_folder: str) -> Domain:
-    shipped = DOMAINS / name_or_folder
-    folder = shipped if name_or_folder in known_domains() else Path(name_or_folder).resolve()
+def _read(folder: Path) -> Domain:
     file = folder / "domain.json"
-    if not file.is_file():
-        known = ", ".join(known_domains())
-        raise DomainError(f"unknown domain '{name_or_folder}'; known: {known}; or give the folder of your own, with a domain.json")
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(content, dict):

@@ -27,9 +27,10 @@ class Query:
 def phrase_pool(splits: Mapping[str, Sequence[dict]], domain: str | Path | Domain) -> dict[str, list[str]]:
     """The phrases that the findings of a datalist's splits use for each label, sorted; the domain's where one has no text."""
     pool: dict[str, set[str]] = {}
+    known = read_domain(domain)
     for record in chain.from_iterable(splits.values()):
         for finding in record.get("findings", ()):
-            pool.setdefault(finding["label"], set()).add(_phrase(finding, read_domain(domain)))
+            pool.setdefault(finding["label"], set()).add(_phrase(finding, known))
     return {label: sorted(texts) for label, texts in sorted(pool.items())}
 
 

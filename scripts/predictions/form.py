@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import nibabel as nib
@@ -22,8 +23,10 @@ def _domain(value: Any) -> str:
         raise wrong_type(value, "text")
     try:
         read_domain(value)
-    except UserError:
-        raise fault("unknown domain", *unknown(value, known_domains())) from None
+    except UserError as error:
+        # A folder of one's own that is faulty says what is wrong with it.
+        said = (str(error), "mend it") if Path(value).is_dir() else unknown(value, known_domains())
+        raise fault("unknown domain", *said) from None
     return value
 
 

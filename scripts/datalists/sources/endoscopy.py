@@ -29,7 +29,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from scripts.cases.domain import read_domain
-from scripts.datalists.sources.own_table import read_own_table, report_bad_ids
+from scripts.datalists.sources.own_table import SPLIT_NAMES, read_own_table, report_bad_ids
 from scripts.datalists.sources.tables import OWN_SPLIT, SourceFaults, files_below, folder_of
 from scripts.datalists.splits import split_by_patient
 from scripts.files.atomic import atomic_path, write_json_atomically
@@ -43,7 +43,6 @@ DOMAIN = "nasal"
 
 logger = logging.getLogger(__name__)
 
-SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in OWN_SPLIT}
 _PLACES = {"exam": "exam_id", "patient": "patient_id"}
 _PLACE = re.compile(r"\{(exam|patient)\}")
 _WILDCARD = re.compile(r"[*?\[]")

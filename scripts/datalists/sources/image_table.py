@@ -18,13 +18,12 @@ from pathlib import Path
 import pandas as pd
 
 from scripts.cases.domain import read_domain
-from scripts.datalists.sources.own_table import read_own_table, report_bad_ids
+from scripts.datalists.sources.own_table import SPLIT_NAMES, read_own_table, report_bad_ids
 from scripts.datalists.sources.tables import OWN_SPLIT, SourceFaults, folder_of, keep_present
 from scripts.datalists.splits import split_by_patient
 from scripts.files.errors import UserError
 
 DOMAIN = "cxr"
-SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in OWN_SPLIT}
 
 
 def build(

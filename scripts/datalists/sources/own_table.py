@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from scripts.datalists.sources.tables import SourceFaults
+from scripts.datalists.sources.tables import OWN_SPLIT, SourceFaults
 
 EXCEL_ENDINGS = (".xlsx", ".xlsm")
 SEPARATORS = (",", ";", "\t")
+SPLIT_NAMES = {"train": "training", "val": "validation", "valid": "validation"} | {name: name for name in OWN_SPLIT}
+"""Splits by what tables call them, in lower case."""
 
 
 def read_own_table(path: Path, columns: dict[str, list[str]], faults: SourceFaults) -> pd.DataFrame:
